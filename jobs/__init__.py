@@ -1,0 +1,1 @@
+"""Programs: one file each; arguments, settings, build the flow, run, exit code."""

@@ -1,0 +1,1 @@
+"""Verbs: one folder a stage; flow.py has them in order."""

@@ -1,0 +1,1 @@
+"""What every stage may use: errors, limits, clock, metrics, settings, records."""

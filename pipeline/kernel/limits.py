@@ -1,0 +1,43 @@
+"""Every limit, with its unit in its name, and the relations that hold between them."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# One record.
+record_bytes_max = 64 * MIB  # larger values are rejects of reason too_large
+record_rows_max = 1_000_000  # spans or log records in one Kafka record
+nesting_depth_max = 64  # of JSON, of AnyValue, of envelopes' contents
+flatten_depth_max = 8  # objects nested deeper than this inside a JSON log object stay JSON text
+attributes_per_row_max = 1024  # the rest are counted in dropped_attributes_count
+inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
+
+# Rejects.
+reject_value_bytes_max = 64 * KIB  # a larger value keeps its first 64 KiB, its size and its hash
+reject_message_chars_max = 500
+
+# Times, in event time beside the Kafka timestamp.
+plausible_ahead_s = 5 * 60  # later than this: clock_skew
+plausible_behind_s = 24 * 3600  # earlier than this: clock_skew
+partition_ahead_s = 24 * 3600  # the partition column takes the Kafka timestamp's day beyond these two
+partition_behind_s = 7 * 24 * 3600
+
+# Reading.
+poll_records_max = 20_000  # in one call of consume()
+poll_wait_s = 0.1
+buffered_bytes_max = 256 * MIB  # rows held for the lake; above it partitions are paused
+
+# Writing.
+statistics_string_chars_max = 32
+orphan_sweep_age_s = 24 * 3600
+unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not committed: the sweep may take it
+row_group_rows_max = 128 * KIB
+transaction_timeout_ms = 15_000  # an open transaction holds every read_committed reader
+
+# Own topics.
+windows_partitions = 32
+
+assert reject_value_bytes_max < record_bytes_max
+assert flatten_depth_max <= nesting_depth_max
+assert plausible_ahead_s < partition_ahead_s
+assert plausible_behind_s < partition_behind_s
+assert unsynced_age_s_max < orphan_sweep_age_s

@@ -1,0 +1,24 @@
+"""The numbers that tracebraid says of itself, as Prometheus metrics in a registry of their own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """One process's metrics; every counter counts rows unless its name says otherwise."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        partition = ("topic", "partition")
+        self.records_in = Counter("tracebraid_records_in", "Kafka records read.", partition, registry=self.registry)
+        self.rows = Counter("tracebraid_rows", "Rows by what became of them: spans, logs, rejected, dropped.", ("topic", "verdict"), registry=self.registry)
+        self.rejected = Counter("tracebraid_rejected", "Rejects by reason.", ("topic", "reason"), registry=self.registry)
+        self.dropped = Counter("tracebraid_dropped", "Rows dropped on purpose, by reason.", ("topic", "reason"), registry=self.registry)
+        self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
+        self.lost = Counter("tracebraid_lost_offsets", "Offsets that retention took before they were read.", partition, registry=self.registry)
+        self.lag = Gauge("tracebraid_lag_offsets", "High watermark minus the next offset to read.", partition, registry=self.registry)
+        self.buffered = Gauge("tracebraid_buffered_bytes", "Bytes of rows held for the next commit.", registry=self.registry)
+        self.committed_at = Gauge("tracebraid_lake_commit_timestamp_seconds", "When the lake last took a cycle.", registry=self.registry)
+        self.commit_seconds = Histogram("tracebraid_lake_commit_seconds", "Time to write and commit one cycle.", registry=self.registry)
+        self.files = Counter("tracebraid_files_written", "Parquet files written.", ("table",), registry=self.registry)
+        self.bytes_written = Counter("tracebraid_bytes_written", "Bytes of Parquet written.", ("table",), registry=self.registry)
+        self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)

@@ -1,0 +1,76 @@
+"""The values that stages hand each other.
+
+Rows are Arrow batches; these carry them, with what is known of the whole batch. All are frozen.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of one topic of one cluster. The topic's id is part of it: a topic made again is another topic."""
+
+    cluster: str
+    topic: str
+    topic_id: str
+    number: int
+
+    @property
+    def ledger_key(self) -> str:
+        """The app_id of this partition's transactions in every table."""
+        return f"{self.cluster}/{self.topic_id}/{self.number}"
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of one partition in the order of their offsets. `batch`: schemas.records.RECORDS. `encoding`, `tenant`: as configured."""
+
+    partition: Partition
+    batch: pa.RecordBatch
+    encoding: str = "auto"
+    tenant: str = ""
+
+    @property
+    def next_offset(self) -> int:
+        last: int = self.batch.column("kafka_offset")[-1].as_py()
+        return last + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What decode made of one Records: rows in = spans + logs + rejects + dropped.
+
+    spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
+    dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty').
+    """
+
+    spans: pa.RecordBatch
+    logs: pa.RecordBatch
+    resources: pa.RecordBatch
+    rejects: pa.RecordBatch
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows_in(self) -> int:
+        return int(self.spans.num_rows + self.logs.num_rows + self.rejects.num_rows) + self.dropped.total()
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """Rows as the tables hold them. spans, logs, rejects: the Arrow schemas of schemas.spans, logs, rejects (partition column and all).
+
+    counted: (what, service) → rows, e.g. ('clock_skew', 'checkout'), ('invalid_trace_id', 'checkout').
+    event_time_us: earliest and latest plausible event time, microseconds since 1970; None without one.
+    """
+
+    spans: pa.RecordBatch
+    logs: pa.RecordBatch
+    rejects: pa.RecordBatch
+    counted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    event_time_us: tuple[int, int] | None = None

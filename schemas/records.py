@@ -1,0 +1,79 @@
+"""The shapes between stages, as Arrow: what source gives decode, and what decode gives normalize.
+
+Rows refer to their record by `record`, its row in the batch that source gave, and to their resource by `resource`, its row in
+`RESOURCES`. Ids are texts as they were on the wire (bytes in hex), of any length: normalize judges them.
+"""
+
+import pyarrow as pa
+
+from tracebraid.schemas.spans import EVENT, LINK
+from tracebraid.schemas.table import ATTRIBUTES, BINARY, HEADERS, INT32, INT64, STRING
+
+_UINT64 = pa.uint64()
+# One batch holds records of one partition, in the order of their offsets.
+RECORDS = pa.schema(
+    [
+        pa.field("kafka_offset", INT64, nullable=False),
+        pa.field("kafka_time_ms", INT64, nullable=False),
+        pa.field("key", BINARY),
+        pa.field("value", BINARY),
+        pa.field("headers", HEADERS),
+    ]
+)
+RESOURCES = pa.schema([pa.field("attributes", ATTRIBUTES), pa.field("schema_url", STRING)])
+_ROW = [pa.field("record", INT32, nullable=False), pa.field("record_index", INT32, nullable=False), pa.field("resource", INT32, nullable=False)]
+_SCOPE = [pa.field("scope_name", STRING), pa.field("scope_version", STRING), pa.field("scope_attributes", ATTRIBUTES), pa.field("scope_schema_url", STRING)]
+DECODED_SPANS = pa.schema(
+    [
+        *_ROW,
+        pa.field("trace_id", STRING),
+        pa.field("span_id", STRING),
+        pa.field("parent_span_id", STRING),
+        pa.field("trace_state", STRING),
+        pa.field("flags", INT64),
+        pa.field("name", STRING),
+        pa.field("kind", INT32),
+        pa.field("start_unix_nano", _UINT64),
+        pa.field("end_unix_nano", _UINT64),
+        pa.field("status_code", INT32),
+        pa.field("status_message", STRING),
+        *_SCOPE,
+        pa.field("events", pa.list_(EVENT)),
+        pa.field("links", pa.list_(LINK)),
+        pa.field("dropped_attributes_count", INT64),
+        pa.field("dropped_events_count", INT64),
+        pa.field("dropped_links_count", INT64),
+        pa.field("attributes", ATTRIBUTES),
+    ]
+)
+# form: 'otlp' (typed fields are the sender's), 'json' (the fields of a log object lie flattened in attributes, nothing is picked yet),
+# 'text' (the whole line is the body). envelope_time: the envelope's time as it was written; envelope: its name.
+DECODED_LOGS = pa.schema(
+    [
+        *_ROW,
+        pa.field("form", STRING, nullable=False),
+        pa.field("trace_id", STRING),
+        pa.field("span_id", STRING),
+        pa.field("flags", INT64),
+        pa.field("time_unix_nano", _UINT64),
+        pa.field("observed_unix_nano", _UINT64),
+        pa.field("severity_number", INT32),
+        pa.field("severity_text", STRING),
+        pa.field("body", STRING),
+        pa.field("event_name", STRING),
+        *_SCOPE,
+        pa.field("dropped_attributes_count", INT64),
+        pa.field("attributes", ATTRIBUTES),
+        pa.field("envelope", STRING),
+        pa.field("envelope_time", STRING),
+    ]
+)
+DECODED_REJECTS = pa.schema(
+    [
+        pa.field("record", INT32, nullable=False),
+        pa.field("record_index", INT32, nullable=False),
+        pa.field("reason", STRING, nullable=False),
+        pa.field("message", STRING, nullable=False),
+        pa.field("encoding", STRING, nullable=False),
+    ]
+)

@@ -1,0 +1,1 @@
+"""tracebraid: alerts that understand traces, straight from Kafka, over plain Parquet."""
