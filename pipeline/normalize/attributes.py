@@ -1,0 +1,87 @@
+"""Attributes to columns of their own, for a whole batch at once.
+
+In: a MAP(string, string) array. Out: a column for each promoted attribute, and the map of the rest. Never: a Python object a row,
+or a value that is lost: what does not fit its column stays in the map.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracebraid.schemas.semconv import Promoted
+from tracebraid.schemas.table import ATTRIBUTES, STRING
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+# Only the spelling that the number gives back: '0200' or '+1' would not come out of the column as they went in.
+_INT32_TEXT = r"^(0|-?[1-9][0-9]{0,9})$"
+
+
+def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list[pa.Array], pa.MapArray]:
+    """Columns of `promoted`, in its order and types, and the map of what is left.
+
+    The first of an attribute's names that a row has, with a value that fits the type, fills the column and leaves the map;
+    other names, nulls and values that do not fit stay. A null map counts as an empty one.
+    """
+    keys, values, offsets, row = _flat(attributes)
+    slots, slot_of = {name: number for number, name in enumerate(name for p in promoted for name in p.names)}, np.empty(0, np.int64)
+    if len(keys):
+        coded = keys.dictionary_encode()
+        slot_of = np.array([slots.get(key, -1) for key in coded.dictionary.to_pylist()], np.int64)[coded.indices.to_numpy()]
+        slot_of[values.is_null().to_numpy(zero_copy_only=False)] = -1
+    # Items by slot, each slot's in the order of the rows, without a pass over all items for every name.
+    found = np.flatnonzero(slot_of >= 0)
+    found = found[np.argsort(slot_of[found], kind="stable")]
+    bounds = np.searchsorted(slot_of[found], np.arange(len(slots) + 1))
+    keep, columns = np.ones(len(keys), np.bool_), []
+    for attribute in promoted:
+        chosen = np.full(len(attributes), -1, np.int64)
+        for name in attribute.names:
+            items = found[bounds[slots[name]] : bounds[slots[name] + 1]]
+            if attribute.type != STRING:
+                items = items[_fits(values.take(pa.array(items)))]
+            items = items[chosen[row[items]] < 0]
+            chosen[row[items]] = items
+        keep[chosen[chosen >= 0]] = False
+        columns.append(values.take(pa.array(chosen, mask=chosen < 0)).cast(attribute.type))
+    return columns, _kept(keys, values, offsets, keep)
+
+
+def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]) -> pa.MapArray:
+    """`attributes` with, in each row, the key of every addition whose value there is not null. No key may be in the map already."""
+    additions = [(key, values) for key, values in additions if values.null_count < len(values)]
+    if not additions:
+        return attributes
+    keys, values, _, row = _flat(attributes)
+    present = [np.flatnonzero(added.is_valid().to_numpy(zero_copy_only=False)) for _, added in additions]
+    rows = np.concatenate([row, *present])
+    order = np.argsort(rows, kind="stable")  # a row's additions come after its own items
+    all_keys = pa.concat_arrays([keys, *(pa.repeat(pa.scalar(key, STRING), len(where)) for (key, _), where in zip(additions, present, strict=True))])
+    all_values = pa.concat_arrays([values, *(added.drop_null() for _, added in additions)])
+    offsets = np.searchsorted(rows[order], np.arange(len(attributes) + 1)).astype(np.int32)
+    return pa.MapArray.from_arrays(pa.array(offsets), all_keys.take(pa.array(order)), all_values.take(pa.array(order))).cast(ATTRIBUTES)
+
+
+def _flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints, Ints]:
+    """Keys and values of all items in a row, where each row's begin (and the last one's end), and the row of each item."""
+    offsets = attributes.offsets.to_numpy().astype(np.int64)
+    first, last = int(offsets[0]), int(offsets[-1])
+    row = np.repeat(np.arange(len(attributes)), np.diff(offsets))
+    return attributes.keys.slice(first, last - first), attributes.items.slice(first, last - first), offsets - first, row
+
+
+def _kept(keys: pa.StringArray, values: pa.StringArray, offsets: Ints, keep: Bools) -> pa.MapArray:
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
+    mask = pa.array(keep)
+    return pa.MapArray.from_arrays(pa.array(before[offsets].astype(np.int32)), keys.filter(mask), values.filter(mask)).cast(ATTRIBUTES)
+
+
+def _fits(texts: pa.StringArray) -> Bools:
+    spelled = pc.match_substring_regex(texts, _INT32_TEXT)
+    numbers = pc.if_else(spelled, texts, "0").cast(pa.int64())
+    in_range = pc.and_(pc.greater_equal(numbers, -(2**31)), pc.less(numbers, 2**31))
+    fits: Bools = pc.and_(spelled, in_range).to_numpy(zero_copy_only=False)
+    return fits

@@ -1,0 +1,87 @@
+"""What every signal's normalize is given, and what it hands back.
+
+In: Records and the moment of normalizing. Out: per-record arrays to take rows' values from. Never: a clock.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracebraid.pipeline.kernel.records import Records
+from tracebraid.schemas.table import INT32, STRING, TIMESTAMP
+
+_YEAR_10000_MS = 253_402_300_800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One Records as arrays by record.
+
+    offsets: int64. kafka_us: int64, microseconds since 1970, brought into the years 1970..9999. tenants: string, no nulls.
+    now_us: when the rows are normalized, microseconds since 1970.
+    """
+
+    records: Records
+    offsets: pa.Int64Array
+    kafka_us: pa.Int64Array
+    tenants: pa.StringArray
+    now_us: int
+
+    @classmethod
+    def of(cls, records: Records, now_us: int, tenant_header: str = "") -> "Context":
+        milliseconds = records.batch.column("kafka_time_ms").to_numpy()
+        kafka_us = np.clip(milliseconds, 0, _YEAR_10000_MS - 1) * 1000
+        return cls(records, records.batch.column("kafka_offset"), pa.array(kafka_us), _tenants(records, tenant_header), now_us)
+
+    def row_kafka_us(self, record: pa.Int32Array) -> pa.Int64Array:
+        """Kafka timestamp of each row, int64 microseconds since 1970, given the rows' `record`."""
+        return self.kafka_us.take(record)
+
+    def provenance(self, record: pa.Int32Array, record_index: pa.Int32Array) -> dict[str, pa.Array]:
+        """The columns of schemas.table.PROVENANCE and `tenant`, for rows with these `record` and `record_index`."""
+        partition, rows = self.records.partition, len(record)
+        return {
+            "tenant": self.tenants.take(record),
+            "kafka_cluster": pa.repeat(pa.scalar(partition.cluster, STRING), rows),
+            "kafka_topic": pa.repeat(pa.scalar(partition.topic, STRING), rows),
+            "kafka_topic_id": pa.repeat(pa.scalar(partition.topic_id, STRING), rows),
+            "kafka_partition": pa.repeat(pa.scalar(partition.number, INT32), rows),
+            "kafka_offset": self.offsets.take(record),
+            "record_index": record_index,
+            "kafka_time": self.row_kafka_us(record).cast(TIMESTAMP),
+            "ingested_at": pa.repeat(pa.scalar(self.now_us, pa.int64()).cast(TIMESTAMP), rows),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One signal's own columns, by the table's column names; batch.py adds the rest.
+
+    Added unless given here: day, tenant, provenance, the resource's columns, and every column that the decoded batch has under the table's name.
+    event_us: int64, microseconds since 1970, null where the row has no time of its own. noticed: (what, service) → rows.
+    """
+
+    columns: Mapping[str, pa.Array]
+    event_us: pa.Int64Array
+    noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def count_by_service(what: str, chosen: pa.BooleanArray, service_name: pa.StringArray) -> Counter[tuple[str, str]]:
+    """(what, service) → how many rows are `chosen`; service '' where it is null."""
+    services = service_name.filter(chosen).fill_null("")
+    return Counter({(what, pair["values"]): pair["counts"] for pair in pc.value_counts(services).to_pylist()})
+
+
+def _tenants(records: Records, tenant_header: str) -> pa.StringArray:
+    rows = records.batch.num_rows
+    if not tenant_header:
+        return pa.repeat(pa.scalar(records.tenant, STRING), rows)
+    named = []
+    for headers in records.batch.column("headers").to_pylist():
+        values = [header["value"] for header in headers or () if header["key"] == tenant_header and header["value"] is not None]
+        named.append(values[-1].decode("utf-8", "replace") if values else records.tenant)  # the last wins, as in Kafka's lastHeader
+    return pa.array(named, STRING)
