@@ -1,0 +1,57 @@
+# Needs make and Python 3.11 to 3.14. Everything goes into .venv; nothing outside of the checkout is written but pip's own cache.
+#   make test ARGS='-k trace_id'      arguments of the command behind a target
+#   make test PYTHON=python3.13       another Python; .venv is made anew when it changes
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+RUN := $(VENV)/bin
+PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: help install demo test lint bench clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+install: $(VENV)/base  ## tracebraid into .venv, as an editable install
+	@echo "installed: $(RUN)/tracebraid"
+
+demo: $(VENV)/base  ## a simulated shop on an embedded broker, through all of tracebraid
+	@$(RUN)/tracebraid demo $(ARGS)
+
+test: $(VENV)/test  ## the tests; those that need a broker, Go or captures are skipped by name where there are none
+	@$(RUN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/lint  ## formatting, lint and types
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+
+bench: $(VENV)/test  ## the measurements
+	@$(RUN)/python -m benchmarks $(ARGS)
+
+clean:  ## remove .venv, caches and builds
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# An environment is of one Python: asked for another, it is made anew. Its own setuptools builds us, so that the build is pinned too.
+$(MADE):
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 to 3.14 (Debian: apt install python3), or name one: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); tracebraid needs 3.11 to 3.14: name another, as in make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: apt install python3-venv) and run make again" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/base: $(MADE) $(INPUTS)
+	@echo "installing tracebraid into $(VENV)"
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test $(VENV)/lint: $(VENV)/base
+	@echo "installing what $(@F) needs"
+	@$(PIP) --no-build-isolation --editable '.[$(@F)]'
+	@touch $@
