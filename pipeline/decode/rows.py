@@ -5,14 +5,18 @@ In: values, a row at a time (the reference decoders are allowed to be slow). Out
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.records import Decoded
 from tracebraid.schemas.records import DECODED_LOGS, DECODED_REJECTS, DECODED_SPANS, RESOURCES
+from tracebraid.schemas.table import ATTRIBUTES, STRING
 
 Attributes = dict[str, str | None]
 DEFAULTS: dict[str, Any] = {"scope_attributes": (), "attributes": (), "events": (), "links": ()}
@@ -28,30 +32,41 @@ class DecodeError(Exception):
 
 
 class Columns:
-    """Column lists for one schema; `append` takes values by column name, absent ones are null (empty for maps and lists)."""
+    """The rows of one schema; `append` takes values by column name, absent ones are null (empty for maps and lists).
+
+    A map is a dict or a sequence of pairs at the top of a row, a sequence of pairs inside a list or struct.
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
-        self.lists: dict[str, list[Any]] = {name: [] for name in schema.names}
-        self.rows = 0
+        self._absent: dict[str, Any] = {name: DEFAULTS.get(name) for name in schema.names}
+        self._pick = itemgetter(*schema.names)
+        self._rows: list[tuple[Any, ...]] = []
+
+    @property
+    def rows(self) -> int:
+        return len(self._rows)
 
     def append(self, values: Mapping[str, Any]) -> None:
-        for name, column in self.lists.items():
-            column.append(values.get(name, DEFAULTS.get(name)))
-        self.rows += 1
+        self._rows.append(self._pick({**self._absent, **values}))
 
     def rollback(self, rows: int) -> None:
-        for column in self.lists.values():
-            del column[rows:]
-        self.rows = rows
+        del self._rows[rows:]
 
     def finish(self) -> pa.RecordBatch:
-        arrays = [pa.array([_items(v) for v in self.lists[f.name]] if pa.types.is_map(f.type) else self.lists[f.name], f.type) for f in self.schema]
+        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * len(self.schema)
+        arrays = [_maps(column) if field.type == ATTRIBUTES else pa.array(column, field.type) for field, column in zip(self.schema, columns, strict=True)]
         return pa.record_batch(arrays, schema=self.schema)
 
 
-def _items(value: Any) -> Any:
-    return list(value.items()) if isinstance(value, dict) else value
+def _maps(column: Sequence[Attributes | Sequence[tuple[str, str | None]]]) -> pa.MapArray:
+    """Maps from one flat list of keys and one of values: a quarter of the time that pa.array takes for lists of pairs."""
+    rows = [row if isinstance(row, dict) else dict(row) for row in column]
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, rows), np.int32, len(rows)), out=offsets[1:])
+    keys = pa.array(list(chain.from_iterable(rows)), STRING)
+    values = pa.array(list(chain.from_iterable(row.values() for row in rows)), STRING)
+    return pa.MapArray.from_arrays(pa.array(offsets), keys, values).cast(ATTRIBUTES)
 
 
 @dataclass(slots=True)
@@ -63,11 +78,19 @@ class Rows:
     rejects: Columns = field(default_factory=lambda: Columns(DECODED_REJECTS))
     resources: Columns = field(default_factory=lambda: Columns(RESOURCES))
     dropped: Counter[str] = field(default_factory=Counter)
+    interned: dict[Hashable, int] = field(default_factory=dict)
 
     def resource(self, attributes: Attributes, schema_url: str | None = None) -> int:
         """Add a resource; its number, for the rows' `resource`."""
         self.resources.append({"attributes": attributes, "schema_url": schema_url})
         return self.resources.rows - 1
+
+    def intern(self, key: Hashable, make: Callable[[], Attributes]) -> int:
+        """The number of the resource that was interned under `key` in this batch; a new one, of what `make` gives, if there is none."""
+        number = self.interned.get(key)
+        if number is None:
+            number = self.interned[key] = self.resource(make())
+        return number
 
     def mark(self) -> tuple[int, int, int, int]:
         return self.spans.rows, self.logs.rows, self.rejects.rows, self.resources.rows
@@ -75,6 +98,7 @@ class Rows:
     def rollback(self, mark: tuple[int, int, int, int]) -> None:
         for columns, rows in zip((self.spans, self.logs, self.rejects, self.resources), mark, strict=True):
             columns.rollback(rows)
+        self.interned = {key: number for key, number in self.interned.items() if number < mark[3]}
 
     def finish(self) -> Decoded:
         return Decoded(self.spans.finish(), self.logs.finish(), self.resources.finish(), self.rejects.finish(), self.dropped)

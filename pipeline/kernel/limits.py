@@ -9,6 +9,8 @@ record_rows_max = 1_000_000  # spans or log records in one Kafka record
 nesting_depth_max = 64  # of JSON, of AnyValue, of envelopes' contents
 flatten_depth_max = 8  # objects nested deeper than this inside a JSON log object stay JSON text
 attributes_per_row_max = 1024  # the rest are counted in dropped_attributes_count
+envelopes_max = 4  # one inside the other, around one log
+id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
 
 # Rejects.
