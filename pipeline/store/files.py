@@ -1,0 +1,138 @@
+"""Where files of a table lie: a local directory, or an object store. Both write a whole file at once and know its age.
+
+In: relative paths and bytes. Out: durable files. Never: an overwritten file; a name that was used before.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.fs
+from deltalake.fs import DeltaStorageHandler
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that is written and durable, but perhaps not committed. `path`: relative to its table; `statistics`: as the Delta log has them."""
+
+    path: str
+    bytes: int
+    rows: int
+    day: str
+    statistics: str
+
+
+class Files(Protocol):
+    """The files of one table; paths are relative to its directory."""
+
+    def write_file(self, path: str, data: pa.Buffer) -> None:
+        """Write and make durable. On failure nothing stays where that is possible. Raises OSError or ArrowException."""
+
+    def written_at_s(self, path: str) -> float | None:
+        """When the file was written, seconds since 1970; None where there is none."""
+
+    def remove_file(self, path: str) -> None:
+        """Remove it if it is there; failures are left to the sweep of orphans."""
+
+    def sync_log(self, versions: Iterable[int]) -> None:
+        """Make the log entries of these versions durable, with the checkpoints made beside them."""
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Files on a local file system: written under their final name, which nobody reads before the commit, and synced."""
+
+    root: Path
+
+    def write_file(self, path: str, data: pa.Buffer) -> None:
+        target = self.root / path
+        new_directory = not target.parent.exists()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(target, "xb", buffering=0) as file:
+                rest = memoryview(data)
+                while rest:  # a short write is no error of the system: the next one says why
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            sync_directory(target.parent)
+            if new_directory:
+                sync_directory(self.root)
+        except FileExistsError:
+            raise
+        except BaseException:
+            self.remove_file(path)
+            raise
+
+    def written_at_s(self, path: str) -> float | None:
+        try:
+            return (self.root / path).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def remove_file(self, path: str) -> None:
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def sync_log(self, versions: Iterable[int]) -> None:
+        log = self.root / "_delta_log"
+        for version in versions:
+            _sync_file(log / f"{version:020}.json")
+            if _sync_file(log / f"{version:020}.checkpoint.parquet"):
+                _sync_file(log / "_last_checkpoint")
+        sync_directory(log)
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """Files in an object store, with delta-rs's own client and the same options: a put is whole and durable, or not there."""
+
+    url: str
+    options: Mapping[str, str]
+
+    @property
+    def _filesystem(self) -> pa.fs.PyFileSystem:
+        return pa.fs.PyFileSystem(DeltaStorageHandler(self.url, dict(self.options)))
+
+    def write_file(self, path: str, data: pa.Buffer) -> None:
+        with self._filesystem.open_output_stream(path) as stream:
+            stream.write(data)
+
+    def written_at_s(self, path: str) -> float | None:
+        (info,) = self._filesystem.get_file_info([path])
+        return None if info.type == pa.fs.FileType.NotFound else info.mtime_ns / 1e9
+
+    def remove_file(self, path: str) -> None:
+        try:
+            self._filesystem.delete_file(path)
+        except (OSError, pa.ArrowException):
+            return
+
+    def sync_log(self, versions: Iterable[int]) -> None:
+        """Nothing to do: a put that returned is durable."""
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: Path) -> bool:
+    """Whether it was there. Log entries may be gone: a checkpoint lets expired ones be removed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,252 @@
+"""The lake: tables spans, logs, rejects and intervals, each with a ledger that moves in the same commit as its rows.
+
+In: cycles (rows and the intervals of offsets they come from). Out: committed versions; ledgers. Never: a row twice, a row lost, a wait.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Self
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
+from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
+from tracebraid.pipeline.kernel.records import Partition
+from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain, is_conflict
+from tracebraid.pipeline.store.files import Files
+from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Progress, interval_rows, ledger, next_offsets, positions_from
+from tracebraid.pipeline.store.parquet import DAY, write_rows
+from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_options, lake_url, open_table, table_files
+from tracebraid.schemas.intervals import INTERVALS
+from tracebraid.schemas.logs import LOGS
+from tracebraid.schemas.rejects import REJECTS
+from tracebraid.schemas.spans import SPANS
+
+CONFLICTS_MAX = 20  # commits of others that may come between, before we say that something is wrong
+DELTA_RETRIES = 100  # appends of other partitions that delta-rs itself steps over within one commit
+
+
+def _nothing(step: str) -> None:
+    """What happens after a step when nobody looks."""
+
+
+class Lake:
+    """One process's hold on the lake. Not for several threads at once. `after_step`: called with each step's name; tests inject faults there."""
+
+    def __init__(self, url: str, tables: Mapping[str, DeltaTable], files: Mapping[str, Files], clock: Clock) -> None:
+        self.url = url
+        self.after_step: Callable[[str], None] = _nothing
+        self._tables = tables
+        self._files = files
+        self._clock = clock
+        # The ledger that we last wrote or read, by table and partition: what a snapshot must say for us to be the owner.
+        self._known: dict[str, dict[Partition, int | None]] = {name: {} for name in tables}
+        # Partitions of a cycle that some tables hold and others do not yet: only that cycle may go on, or read_ledger.
+        self._torn: dict[Partition, Progress] = {}
+        # Log entries up to this version are durable, with all that a checkpoint covers.
+        self._synced = {name: table.version() - 2 * CHECKPOINT_INTERVAL for name, table in tables.items()}
+
+    @classmethod
+    def open(cls, url: str, options: Mapping[str, str], clock: Clock, *, create: bool = True) -> Self:
+        """`url`: a directory or an object store's URL; `options`: delta-rs's storage options. Raises TracebraidError, UsageError."""
+        check_options(options)
+        place = lake_url(url)
+        tables = {table.name: open_table(place, table, options, create=create) for table in TABLES}
+        return cls(place, tables, {table.name: table_files(place, table.name, options) for table in TABLES}, clock)
+
+    @property
+    def lake_id(self) -> str:
+        """Eight hex characters, fixed when the lake was made."""
+        return str(self._tables[INTERVALS.name].metadata().id)[:8]
+
+    def claim(self, group: str) -> None:
+        """Record `group` as the one consumer group that fills this lake. Raises TracebraidError where another one does."""
+        name = INTERVALS.name
+        for _ in range(CONFLICTS_MAX):
+            owner = self._refresh(name).metadata().configuration.get(GROUP)
+            if owner == group:
+                return
+            if owner is not None:
+                raise TracebraidError(
+                    f"the lake {self.url} is filled by the consumer group {owner}, not by {group}",
+                    f"Set ingest.group to {owner}, or give {group} a lake of its own",
+                )
+            try:
+                self._tables[name].alter.set_table_properties({GROUP: group}, raise_if_not_exists=False)
+            except STORAGE_ERRORS as error:
+                if not is_conflict(error):
+                    raise explain(error, f"claim the lake {self.url}") from error
+        raise TracebraidError(f"cannot claim the lake {self.url}: it changes all the time", "Try again", transient=True)
+
+    def read_ledger(self, partition: Partition) -> Held:
+        """How far the lake has come in a partition, and what a torn cycle left ahead of that. Raises TracebraidError where storage fails."""
+        for table in TABLES:
+            self._known[table.name][partition] = ledger(self._refresh(table.name), partition)
+        self._torn.pop(partition, None)
+        next_offset = self._known[INTERVALS.name][partition]
+        beyond = {table.name: known for table in TABLES if (known := self._known[table.name][partition]) is not None and known > (next_offset or 0)}
+        beyond.pop(INTERVALS.name, None)
+        try:
+            ahead = {position: name for name in beyond for position in positions_from(self._tables[name], partition, next_offset or 0)}
+        except STORAGE_ERRORS as error:
+            raise explain(error, f"read back {partition} from the lake {self.url}") from error
+        return Held(next_offset, ahead, max(beyond.values(), default=next_offset or 0))
+
+    def knows_topic(self, partition: Partition) -> bool:
+        """Whether the lake holds partitions of this topic that are older than this one: Kafka numbers them in the order they are made."""
+        snapshot = self._refresh(INTERVALS.name)
+        return any(ledger(snapshot, replace(partition, number=number)) is not None for number in range(partition.number))
+
+    def commit(self, cycle: Cycle) -> Committed:
+        """Make a cycle visible. Every partition in it must have been read by read_ledger, or committed, by this object before.
+
+        1. Every ledger of every partition is what we last wrote or read; else another owns it. Later, a zombie's rows would be written
+           for nothing; it is no fence by itself.
+        2. Files are written under fresh names, and synced with their directories. After 3, the log would name files that a crash, or a
+           full disk, never lets be; readers of the snapshot would fail.
+        3. For logs, spans, rejects, intervals, in this order, tables without rows left out (intervals before the others would let the next
+           owner start behind rows that a crash keeps from being written: lost):
+           a. take the newest snapshot, and check our ledgers in it once more: the commit must be made from the snapshot that was checked,
+              or an owner that came between goes unseen, and rows are doubled;
+           b. the files are there and younger than the sweep allows: the log takes names of files that do not exist;
+           c. commit rows and ledgers in one entry; apart, a crash between them loses or doubles the rows;
+           d. sync the log entry before the next table is begun: after a power cut, intervals could say more than the tables hold.
+        4. Remember the ledgers.
+
+        Raises OwnershipLost (the cycle must be dropped; its files that no commit may name are removed), TracebraidError (storage: the same
+        cycle can be given again, and what is committed already is left out), ValueError (the intervals do not fit).
+        """
+        targets = next_offsets(cycle)
+        try:
+            self._check_ownership(cycle, targets)  # 1
+            self.after_step("checked")
+            self._write_files(cycle)  # 2
+            self.after_step("written")
+            for table in TABLES:  # 3
+                if cycle.progress.files[table.name] and table.name not in cycle.progress.versions:
+                    self._commit_table(table.name, cycle, targets)
+                    self.after_step(f"committed {table.name}")
+        except OwnershipLost:
+            self._remove_files(cycle)
+            raise
+        for partition in targets:
+            self._torn.pop(partition, None)
+        return _summary(cycle)
+
+    def _check_ownership(self, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        for partition in targets:
+            if self._torn.get(partition, cycle.progress) is not cycle.progress:
+                raise OwnershipLost(f"an earlier cycle of {partition} is half committed: its ledgers must be read again")
+        for table in TABLES:
+            if table.name not in cycle.progress.attempts:
+                self._check_ledgers(table.name, self._refresh(table.name), cycle, targets)
+
+    def _check_ledgers(self, name: str, snapshot: DeltaTable, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        for partition in targets:
+            stored = ledger(snapshot, partition)
+            known = cycle.expected[partition] if name == INTERVALS.name else self._known[name].get(partition)
+            if stored != known:
+                raise OwnershipLost(f"another writer has {partition}: table {name} is at offset {stored}, we left it at {known}")
+
+    def _write_files(self, cycle: Cycle) -> None:
+        batches = {
+            SPANS.name: cycle.spans,
+            LOGS.name: cycle.logs,
+            REJECTS.name: cycle.rejects,
+            INTERVALS.name: [interval_rows(cycle.intervals, cycle.group, self._clock.unix_micro())],
+        }
+        for table in TABLES:
+            name = table.name
+            if name in cycle.progress.versions or (name in cycle.progress.files and self._are_fresh(name, cycle)):
+                continue  # the cycle is given again after an error
+            try:
+                cycle.progress.files[name] = write_rows(table, batches[name], self._files[name])
+            except STORAGE_ERRORS as error:
+                self._remove_files(cycle)
+                raise explain(error, f"write to {self.url}/{name}") from error
+
+    def _are_fresh(self, name: str, cycle: Cycle) -> bool:
+        """Whether the cycle's files of this table are there, and will not be taken for orphans soon."""
+        oldest_s = self._clock.unix_nano() / 1e9 - unsynced_age_s_max
+        written_s = [self._files[name].written_at_s(file.path) for file in cycle.progress.files[name]]
+        return all(at_s is not None and at_s > oldest_s for at_s in written_s)
+
+    def _remove_files(self, cycle: Cycle) -> None:
+        """Remove what no commit can have named; they are written anew if the cycle is given again."""
+        for name in [name for name in cycle.progress.files if name not in cycle.progress.attempts]:
+            for file in cycle.progress.files.pop(name):
+                self._files[name].remove_file(file.path)
+
+    def _commit_table(self, name: str, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        progress = cycle.progress
+        for _ in range(CONFLICTS_MAX):
+            try:
+                snapshot = self._refresh(name)  # 3a
+                if self._took_place(name, snapshot, cycle):
+                    break
+                self._check_ledgers(name, snapshot, cycle, targets)
+                if not self._are_fresh(name, cycle):  # 3b
+                    raise TracebraidError(f"files of {self.url}/{name} are gone, or too old to commit", "The cycle is written again", transient=True)
+                self._torn.update(dict.fromkeys(targets, progress))
+                progress.attempts.setdefault(name, []).append(progress.files[name][0].path)
+                self._append(name, snapshot, cycle, targets)  # 3c
+                self._refresh(name)  # 3d
+                break
+            except STORAGE_ERRORS as error:
+                # A conflict, or an answer that leaves open whether the commit took place: the next snapshot tells.
+                if not is_conflict(error) and not self._took_place(name, self._refresh(name), cycle):
+                    raise explain(error, f"commit to {self.url}/{name}") from error
+        else:
+            raise TracebraidError(
+                f"cannot commit to {self.url}/{name}: it changes all the time", "Look for other writers; the cycle is tried again", transient=True
+            )
+        progress.versions[name] = self._tables[name].version()
+        self._known[name].update(self._ledgers_after(name, targets))  # 4
+
+    def _append(self, name: str, snapshot: DeltaTable, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        now_ms = self._clock.unix_nano() // 1_000_000
+        adds: list[AddAction | RemoveAction] = [
+            AddAction(file.path, file.bytes, {DAY: file.day}, now_ms, True, file.statistics) for file in cycle.progress.files[name]
+        ]
+        ledgers = [Transaction(partition.ledger_key, offset) for partition, offset in self._ledgers_after(name, targets).items()]
+        snapshot.create_write_transaction(
+            adds,
+            mode="append",
+            schema=snapshot.schema(),
+            partition_by=[DAY],
+            commit_properties=CommitProperties(app_transactions=ledgers, max_commit_retries=DELTA_RETRIES),
+        )
+
+    def _ledgers_after(self, name: str, targets: Mapping[Partition, int]) -> dict[Partition, int]:
+        """A table that a torn cycle left ahead stays there until intervals has come as far: a ledger never goes back."""
+        return {partition: max(offset, self._known[name].get(partition) or 0) for partition, offset in targets.items()}
+
+    def _took_place(self, name: str, snapshot: DeltaTable, cycle: Cycle) -> bool:
+        """Whether an earlier attempt to commit this cycle's files, whose answer we did not understand, succeeded after all."""
+        attempts = cycle.progress.attempts.get(name)
+        return attempts is not None and any(path in uri for uri in snapshot.file_uris() for path in attempts)
+
+    def _refresh(self, name: str) -> DeltaTable:
+        """The table's newest snapshot, all its log entries durable."""
+        table = self._tables[name]
+        try:
+            table.update_incremental()
+            version = table.version()
+            if version > self._synced[name]:
+                self._files[name].sync_log(range(max(0, self._synced[name] + 1), version + 1))
+                self._synced[name] = version
+        except STORAGE_ERRORS as error:
+            raise explain(error, f"read {self.url}/{name}") from error
+        return table
+
+
+def _summary(cycle: Cycle) -> Committed:
+    files = {name: cycle.progress.files[name] for name in cycle.progress.versions}
+    return Committed(
+        versions=dict(cycle.progress.versions),
+        files={name: len(written) for name, written in files.items()},
+        bytes={name: sum(file.bytes for file in written) for name, written in files.items()},
+        rows={name: sum(file.rows for file in written) for name, written in files.items()},
+    )
