@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from tracebraid.pipeline.kernel.settings import LogSettings, Settings, load_settings
+from tracebraid.pipeline.kernel.environment import load_settings
+from tracebraid.pipeline.kernel.settings import LogSettings, Settings
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -1,29 +1,41 @@
-"""All settings: one TOML file, then `TRACEBRAID_…` environment variables over it, validated at start.
+"""All settings: their shapes, defaults and limits, and what is allowed but unwise.
 
-In: a path, the environment. Out: a frozen Settings. Never: a connection; `warnings()` tells what is allowed but unwise.
+In: values (pipeline/kernel/environment.py finds them in a TOML file, the environment and a command's options). Out: a frozen Settings.
+Never: a connection, a file, the environment; a secret in a repr, an error or a warning.
 """
 
-import os
 import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
 
-ENV_PREFIX = "TRACEBRAID_"
-CONFIG_VARIABLE = "TRACEBRAID_CONFIG"
-ENCODINGS = ("auto", "otlp_proto", "otlp_json", "json", "text")
 Encoding = Literal["auto", "otlp_proto", "otlp_json", "json", "text"]
-SECRET_NAME = re.compile(r"password|secret|token|\.pem$|sasl\.jaas|access_key|credential|account_key|sasl\.oauthbearer\.config", re.I)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+ENCODINGS: tuple[str, ...] = get_args(Encoding)
+# What the guarantee rests on: a user's value would break it, so it is dropped, with a warning.
+OWN_CLIENT_KEYS = frozenset(
+    {
+        "acks",
+        "auto.offset.reset",
+        "check.crcs",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "isolation.level",
+        "partition.assignment.strategy",
+        "request.required.acks",
+        "transaction.timeout.ms",
+        "transactional.id",
+    }
+)
+_TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_SERVER = re.compile(r"([a-z_0-9]+://)?(\[[0-9a-f:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?", re.I)
 
 
 def _regular_expression(pattern: str) -> str:
@@ -34,13 +46,47 @@ def _regular_expression(pattern: str) -> str:
     return pattern
 
 
-class TopicSettings(_Section):
-    """One topic, or every topic that matches a pattern (a regular expression, anchored at both ends)."""
+def _topic_name(name: str) -> str:
+    if name and (name in (".", "..") or not _TOPIC_NAME.fullmatch(name)):
+        raise ValueError("not a topic's name: letters, digits, '.', '_' and '-', 249 at most (a regular expression goes in `pattern`)")
+    return name
 
-    name: str = ""
-    pattern: Annotated[str, AfterValidator(_regular_expression)] = ""
-    encoding: Encoding = "auto"
-    tenant: str = ""
+
+def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Texts by dotted name: TOML reads a bare `sasl.password = …` as a table `sasl`, which is the same setting."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, (*path, str(key)))
+    elif isinstance(value, SecretStr):
+        yield ".".join(path), value.get_secret_value()
+    elif isinstance(value, bool):
+        yield ".".join(path), str(value).lower()
+    elif isinstance(value, str | int | float):
+        yield ".".join(path), str(value)
+    else:
+        raise ValueError(f"{'.'.join(path)} must be a text, a number or a boolean")
+
+
+def texts(value: Any) -> Any:
+    """`value` with every leaf of a mapping as text under its dotted name, as librdkafka and object stores want them."""
+    return dict(_flat(value)) if isinstance(value, Mapping) else value
+
+
+TopicName = Annotated[str, AfterValidator(_topic_name)]
+Secrets = Annotated[dict[str, SecretStr], BeforeValidator(texts)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TopicSettings(_Section):
+    """One topic, or every topic that matches a pattern. With `topics` empty, `ingest` needs `--topic`."""
+
+    name: TopicName = Field(default="", description="The topic's name; or give `pattern`.")
+    pattern: Annotated[str, AfterValidator(_regular_expression)] = Field(default="", description="A regular expression that the whole name must match.")
+    encoding: Encoding = Field(default="auto", description="What its records are: `auto` looks at each record.")
+    tenant: str = Field(default="", description="Tenant of its rows; '' for the one above.")
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -50,164 +96,162 @@ class TopicSettings(_Section):
 
 
 class IngestSettings(_Section):
-    """How ingest reads and when it commits to the lake: by bytes or by age, whichever comes first."""
+    """How ingest reads, and when it commits to the lake: by bytes, age or records, whichever comes first."""
 
-    group: str = ""  # default: tracebraid-<lake id>
-    start: str = "earliest"  # earliest, latest, or an ISO 8601 time: where a partition without a ledger starts
-    flush_mib: int = Field(default=64, ge=1, le=1024)
-    flush_age_s: float = Field(default=15.0, gt=0, le=3600)
-    flush_records: int = Field(default=0, ge=0)  # 0: no bound by records
-    tenant_header: str = ""  # a record header whose value is the tenant
+    group: str = Field(default="", description="Consumer group; '' for `tracebraid-` and the lake's id.")
+    start: str = Field(default="earliest", description="Where a partition without a ledger starts: `earliest`, `latest` or an ISO 8601 time.")
+    flush_mib: int = Field(default=64, ge=1, le=limits.buffered_bytes_max // limits.MIB, description="Commit when the open cycle holds this many MiB.")
+    flush_age_s: float = Field(default=15.0, gt=0, le=3600, description="Commit when the open cycle is this many seconds old.")
+    flush_records: int = Field(default=0, ge=0, description="Commit when the open cycle holds this many records; 0 for no such bound.")
+    tenant_header: str = Field(default="", description="Record header whose value is the tenant; '' for none.")
 
-    @model_validator(mode="after")
-    def _start_is_a_place(self) -> Self:
-        from datetime import datetime
-
-        if self.start not in ("earliest", "latest"):
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_place(cls, start: str) -> str:
+        if start not in ("earliest", "latest"):
             try:
-                datetime.fromisoformat(self.start)
+                datetime.fromisoformat(start)
             except ValueError:
-                raise ValueError(f"start is {self.start!r}: say earliest, latest or an ISO 8601 time") from None
-        return self
+                raise ValueError("say earliest, latest or an ISO 8601 time") from None
+        return start
 
 
 class StreamSettings(_Section):
     """What ingest publishes. Without it, ingest needs read rights alone."""
 
-    enabled: bool = True
-    flush_ms: int = Field(default=500, ge=50, le=60_000)
-    rejects_topic: str = "tracebraid.rejects"
-    replication_factor: int = Field(default=-1, ge=-1)  # -1: the broker's default
-    rejects_retention_hours: int = Field(default=14 * 24, ge=1)
+    enabled: bool = Field(default=True, description="Publish rejects to their topic.")
+    flush_ms: int = Field(default=500, ge=50, le=limits.transaction_timeout_ms // 2, description="Milliseconds between two transactions.")
+    rejects_topic: TopicName = Field(default="tracebraid.rejects", min_length=1, description="Where rejects go.")
+    replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
+    rejects_retention_hours: int = Field(default=14 * 24, ge=1, description="How long the rejects topic keeps them.")
+
+    @field_validator("replication_factor")
+    @classmethod
+    def _not_zero(cls, factor: int) -> int:
+        if factor == 0:
+            raise ValueError("give -1 for the broker's default, or 1 and more")
+        return factor
 
 
 class HttpSettings(_Section):
-    """Where ingest serves /metrics, /healthz and /readyz. Port 0: nowhere."""
+    """Where ingest serves /metrics, /healthz and /readyz."""
 
-    host: str = "0.0.0.0"
-    port: int = Field(default=0, ge=0, le=65535)
+    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    port: int = Field(default=0, ge=0, le=65535, description="Port; 0 for no server.")
 
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
+    """tracebraid's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe level that is written.")
+    format: Literal["auto", "console", "json"] = Field(default="auto", description="`auto`: console at a terminal, JSON lines elsewhere.")
 
 
-class Environment(EnvSettingsSource):
-    """`TRACEBRAID_CLIENT__SASL_PASSWORD` is client."sasl.password": librdkafka's names have dots, variables cannot."""
-
-    def __call__(self) -> dict[str, Any]:
-        values = super().__call__()
-        for section, separator in (("client", "."), ("storage_options", "_")):
-            prefix = f"{ENV_PREFIX}{section}__".upper()
-            found = {name[len(prefix) :]: value for name, value in os.environ.items() if name.upper().startswith(prefix)}
-            if found:
-                values[section] = {name.lower().replace("_", separator): value for name, value in found.items()}
-        return values
-
-
-def _as_text(value: Any) -> Any:
-    return {key: ("true" if item is True else "false" if item is False else str(item)) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be set."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bootstrap_servers: str = "localhost:9092"
-    lake: str = "lake"
-    tenant: str = ""
-    client: Annotated[dict[str, SecretStr], BeforeValidator(_as_text)] = Field(default_factory=dict)
-    storage_options: Annotated[dict[str, SecretStr], BeforeValidator(_as_text)] = Field(default_factory=dict)
-    topics: tuple[TopicSettings, ...] = ()
+    bootstrap_servers: str = Field(default="localhost:9092", description="Kafka brokers to start from, as host:port with commas between them.")
+    lake: str = Field(default="lake", min_length=1, description="The lake's place: a directory, or a URL of an object store.")
+    tenant: str = Field(default="", description="Tenant of rows that neither a header nor a topic gives one.")
+    client: Secrets = Field(default_factory=dict, description="Settings of librdkafka, handed through by their own names.")
+    storage_options: Secrets = Field(default_factory=dict, description="Options of the object store, in lower case.")
+    topics: tuple[TopicSettings, ...] = Field(default=(), description="Which topics to read.")
     ingest: IngestSettings = IngestSettings()
     stream: StreamSettings = StreamSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
+
+    @field_validator("bootstrap_servers")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (Environment(settings_cls), init_settings)  # the environment wins over the file
+    def _servers(cls, servers: str) -> str:
+        for server in servers.split(","):
+            if not _SERVER.fullmatch(server.strip()):
+                raise ValueError(f"{without_secrets(server.strip())!r} is not host:port")
+        return servers
+
+    @field_validator("client")
+    @classmethod
+    def _no_second_servers(cls, client: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if twice := {"bootstrap.servers", "metadata.broker.list"} & client.keys():
+            raise ValueError(f"{twice.pop()} is the setting bootstrap_servers, beside client, not in it")
+        return client
+
+    @field_validator("storage_options")
+    @classmethod
+    def _lower_case(cls, options: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        return {name.lower(): value for name, value in options.items()}
+
+    @model_validator(mode="after")
+    def _topics_apart(self) -> Self:
+        names = [topic.name or topic.pattern for topic in self.topics]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"topics names {twice[0]} twice")
+        if self.stream.rejects_topic in names:
+            raise ValueError(f"topics names {self.stream.rejects_topic}, which is stream.rejects_topic: tracebraid would read what it writes")
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield from self.masked().items()
 
     def client_config(self) -> dict[str, str]:
-        """librdkafka's settings, as the user gave them, unmasked."""
-        return {"bootstrap.servers": self.bootstrap_servers, **{key: value.get_secret_value() for key, value in self.client.items()}}
+        """librdkafka's settings as the user gave them, unmasked, without those that are tracebraid's own."""
+        given = {name: value.get_secret_value() for name, value in self.client.items() if name not in OWN_CLIENT_KEYS}
+        return {"bootstrap.servers": self.bootstrap_servers, **given}
 
     def storage_config(self) -> dict[str, str]:
-        return {key: value.get_secret_value() for key, value in self.storage_options.items()}
+        """The object store's options, unmasked."""
+        return {name: value.get_secret_value() for name, value in self.storage_options.items()}
+
+    def origin(self, name: str) -> str:
+        """Where the value of a setting comes from: `default`, `option`, a variable's name or the settings file's path."""
+        return self._origins.get(name) or self._origins.get(name.partition(".")[0]) or "default"
 
     def warnings(self) -> list[str]:
         """What is allowed but unwise; each a line."""
-        found = []
-        client = self.client_config()
-        if client.get("isolation.level", "read_committed") != "read_committed":
-            found.append("client.isolation.level is overridden: records of aborted transactions would be stored; ingest keeps read_committed")
-        if client.get("security.protocol", "plaintext").lower() == "sasl_plaintext":
-            found.append("client.security.protocol is SASL_PLAINTEXT: the password crosses the network unencrypted; use SASL_SSL")
-        if self.ingest.flush_age_s < 2:
-            found.append(f"ingest.flush_age_s is {self.ingest.flush_age_s:g}: that makes many small files; 15 s is the default")
-        return found + [f"client.{key} is tracebraid's own and is ignored" for key in sorted(OWN_CLIENT_KEYS & client.keys())]
+        return [*self._notes, *_warnings(self)]
 
     def masked(self) -> dict[str, Any]:
         """All settings as plain values, secrets as '***'."""
-        values = self.model_dump()
+        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options"}))
         for section in ("client", "storage_options"):
-            values[section] = {key: "***" if SECRET_NAME.search(key) else value.get_secret_value() for key, value in sorted(getattr(self, section).items())}
-        return values
+            secrets: dict[str, SecretStr] = getattr(self, section)
+            values[section] = {name: MASK if is_secret(section, name) else without_secrets(value.get_secret_value()) for name, value in sorted(secrets.items())}
+        return {name: values[name] for name in type(self).model_fields}
 
 
-# What the guarantee rests on; a user's value would break it.
-OWN_CLIENT_KEYS = frozenset(
-    {
-        "enable.auto.commit",
-        "enable.auto.offset.store",
-        "auto.offset.reset",
-        "enable.partition.eof",
-        "group.id",
-        "transactional.id",
-        "isolation.level",
-        "partition.assignment.strategy",
-    }
-)
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
-def load_settings(path: str | Path | None = None, **overrides: Any) -> Settings:
-    """Settings from the file at `path` (else the one that TRACEBRAID_CONFIG names, else none), the environment, then `overrides`.
-
-    Raises UsageError with one line for the first mistake and how many others there are.
-    """
-    source = path or os.environ.get(CONFIG_VARIABLE)
-    values: dict[str, Any] = {}
-    if source:
-        try:
-            values = tomllib.loads(Path(source).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"cannot read the settings file {source}: {error.strerror}", "Give --config another path, or unset TRACEBRAID_CONFIG") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{source} is not TOML: {error}", "Mend that line") from None
-    try:
-        settings = Settings(**values)
-        return settings.model_validate({**_raw(settings), **overrides}) if overrides else settings
-    except ValidationError as error:
-        raise _explain(error, str(source) if source else "the environment") from None
-
-
-def _raw(settings: Settings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in type(settings).model_fields}
-
-
-def _explain(error: ValidationError, where: str) -> UsageError:
-    first, *others = error.errors(include_url=False, include_input=False)
-    name = ".".join(str(part) for part in first["loc"]) or "settings"
-    unknown = first["type"] == "extra_forbidden"
-    hint = "There is no such setting; `tracebraid config show` lists all" if unknown else "Mend it; `tracebraid config show` prints the present values"
-    more = f" ({len(others)} more)" if others else ""
-    return UsageError(f"{name} in {where}: {first['msg'].removeprefix('Value error, ')}{more}", hint)
+def _warnings(settings: Settings) -> Iterator[str]:
+    client = {name: value.get_secret_value() for name, value in settings.client.items()}
+    for name in sorted(OWN_CLIENT_KEYS & client.keys()):
+        yield f"client.{name} is tracebraid's own, since the guarantee rests on it; the value given is not used"
+    protocol = client.get("security.protocol", "plaintext").lower()
+    if protocol == "sasl_plaintext":
+        yield "client.security.protocol is SASL_PLAINTEXT: credentials cross the network in the clear; SASL_SSL hides them"
+    if any(name.startswith("sasl.") for name in client) and not protocol.startswith("sasl"):
+        yield f"client.sasl.* is set, but client.security.protocol is {protocol}, so it is not used; set it to SASL_SSL"
+    mechanism = client.get("sasl.mechanism", client.get("sasl.mechanisms", "")).upper()
+    if mechanism == "OAUTHBEARER" and client.get("sasl.oauthbearer.method", "default").lower() != "oidc":
+        yield "client.sasl.mechanism is OAUTHBEARER without client.sasl.oauthbearer.method = oidc: only unsecured tokens can be made, which brokers refuse"
+    if client.get("enable.ssl.certificate.verification", "true").lower() == "false":
+        yield "client.enable.ssl.certificate.verification is false: anyone can pose as the broker"
+    if client.get("ssl.endpoint.identification.algorithm", "https").lower() == "none":
+        yield "client.ssl.endpoint.identification.algorithm is none: any host with a valid certificate can pose as the broker"
+    if settings.ingest.flush_age_s < 2:
+        yield f"ingest.flush_age_s is {settings.ingest.flush_age_s:g}: that makes many small files; 15 is the default"
+    if settings.ingest.start not in ("earliest", "latest") and datetime.fromisoformat(settings.ingest.start).tzinfo is None:
+        yield f"ingest.start is {settings.ingest.start}, without a zone: it is taken as UTC"
+    for topic in settings.topics:
+        if topic.pattern and re.fullmatch(topic.pattern, settings.stream.rejects_topic):
+            yield f"the pattern {topic.pattern} in topics also matches {settings.stream.rejects_topic}, which tracebraid writes; narrow it"

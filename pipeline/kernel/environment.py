@@ -1,0 +1,160 @@
+"""Where settings come from: a TOML file, over it `TRACEBRAID_…` environment variables, over those a command's options.
+
+In: a path, options; this is the one home of os.environ. Out: Settings that know where each value came from. Never: a secret in an error.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+
+from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.masking import without_secrets
+from tracebraid.pipeline.kernel.settings import Settings, texts
+
+PREFIX = "TRACEBRAID_"
+CONFIG_VARIABLE = "TRACEBRAID_CONFIG"
+# Of the tests, not settings.
+IGNORED_PREFIX = "TRACEBRAID_TEST_"
+# Sections of free names, and what '_' stands for in them: librdkafka's names have dots, which a variable's name cannot have.
+FREE_SECTIONS = {"client": ".", "storage_options": "_"}
+
+
+class _Shape(Settings, BaseSettings):
+    """Settings as pydantic-settings wants them, to read nested names and JSON from variables."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True)
+
+
+def load_settings(path: str | Path | None = None, environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    """Settings from the file at `path` (else the one that TRACEBRAID_CONFIG names, else none), the environment, and `options`; the last wins.
+
+    environ: os.environ unless given. options: by setting, sections as mappings; None is no value. A variable that is no setting gives a warning.
+    Raises UsageError, one line for the first mistake, with the file's or the variable's name and how many others there are.
+    """
+    environ = os.environ if environ is None else environ
+    source = str(path or environ.get(CONFIG_VARIABLE) or "")
+    found, notes = _from_environment(environ)
+    variables = {name: variable for variable, name in _variables(environ)}
+    options = {name: value for name, value in options.items() if value is not None}
+    layers = ((_from_file(source) if source else {}, lambda _: source), (found, variables.__getitem__), (options, lambda _: "option"))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer, origin in layers:
+        for name, value in _leaves(layer):
+            _put(values, name, value)
+            origins[".".join(name)] = origin(".".join(name))
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise _explain(error, origins, source) from None
+    settings._origins.update(origins)
+    settings._notes = tuple(notes)
+    return settings
+
+
+def known_variables() -> dict[str, str]:
+    """Every variable that is a setting, with the setting's dotted name; client and storage_options have any number more."""
+    return {CONFIG_VARIABLE: "", **{PREFIX + name.upper().replace(".", "__"): name for name in _names(Settings)}}
+
+
+def _names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _names(field.annotation, f"{prefix}{name}.")
+        elif prefix + name not in FREE_SECTIONS:
+            yield prefix + name
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables that are set, with their setting's dotted name; '' for those that are no setting. An empty value is no value."""
+    known = known_variables()
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable.startswith(IGNORED_PREFIX) or variable == CONFIG_VARIABLE or not environ[variable]:
+            continue
+        section, _, rest = variable.removeprefix(PREFIX).lower().partition("__")
+        if section in FREE_SECTIONS and rest:
+            yield variable, f"{section}.{rest.replace('_', FREE_SECTIONS[section])}"
+        else:
+            yield variable, known.get(variable, "")
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    set_here = list(_variables(environ))
+    values: dict[str, Any] = {}
+    source = EnvSettingsSource(_Shape)
+    source.env_vars = {variable.lower(): environ[variable] for variable, name in set_here if name and name.split(".")[0] not in FREE_SECTIONS}
+    try:
+        values = source()
+    except SettingsError:
+        raise UsageError("TRACEBRAID_TOPICS is not JSON", """Write it as [{"name": "otlp_spans", "encoding": "otlp_proto"}]""") from None
+    for variable, name in set_here:
+        section, _, rest = name.partition(".")
+        if section in FREE_SECTIONS:  # as they stand: a password that looks like JSON is still that text
+            values.setdefault(section, {})[rest] = environ[variable]
+    known = known_variables()
+    return values, [f"{variable} is no setting{_meant(variable, known)}; it is ignored" for variable, name in set_here if not name]
+
+
+def _from_file(source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the settings file {source}: {error.strerror}", "Give --config another path, or unset TRACEBRAID_CONFIG") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source} is not TOML: {error}", "Mend it there") from None
+
+
+def _leaves(layer: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What a layer says, by path: sections are merged setting by setting, everything else is replaced whole."""
+    for name, value in layer.items():
+        if not isinstance(value, Mapping):
+            yield (name,), value
+        elif not value and name not in FREE_SECTIONS:
+            yield (name,), {}
+        else:
+            yield from (((name, key), item) for key, item in _section(name, value).items())
+
+
+def _section(name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if name not in FREE_SECTIONS:
+        return value
+    try:
+        flat: dict[str, str] = texts(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}", "Write it as in librdkafka's documentation") from None
+    return flat if name == "client" else {key.lower(): item for key, item in flat.items()}
+
+
+def _put(values: dict[str, Any], name: tuple[str, ...], value: Any) -> None:
+    *sections, last = name
+    for section in sections:
+        if not isinstance(values.get(section), dict):
+            values[section] = {}
+        values = values[section]
+    values[last] = value
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str], source: str) -> UsageError:
+    first, *others = error.errors(include_url=False)
+    path = [str(part) for part in first["loc"]]
+    name = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path).lstrip(".")
+    origin = next((origins[known] for end in range(len(path), 0, -1) if (known := ".".join(path[:end])) in origins), source)
+    where = origin if origin.startswith(PREFIX) else f"{name} in {origin}" if origin and origin != "option" else name
+    more = f" ({len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        return UsageError(f"{where}: there is no such setting{_meant(name, _names(Settings))}{more}", "Remove it; a wrong name would be a setting without effect")
+    given = first["input"] if path and path[0] not in FREE_SECTIONS and isinstance(first["input"], str | int | float) else None
+    shown = f" is {without_secrets(given) if isinstance(given, str) else given!r}" if given not in (None, "") else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return UsageError(f"{where}{shown}: {message}{more}".removeprefix(": "), "Mend it; `tracebraid config check` says when all settings hold")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f" (did you mean {close[0]}?)" if close else ""
