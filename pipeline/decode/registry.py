@@ -1,0 +1,177 @@
+"""Which decoder reads which record, and what becomes of a record that its decoder refuses.
+
+In: Records. Out: Decoded, rows in = spans + logs + rejects + dropped. Never: an exception for what a record holds, or a record that takes
+its neighbors with it. A new encoding is a file beside this one and a line in DECODERS (and its name in kernel/settings.py).
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from tracebraid.pipeline.decode.json_logs import decode_json
+from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
+from tracebraid.pipeline.decode.otlp_json_fields import documents
+from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
+from tracebraid.pipeline.decode.rows import DecodeError, Rows
+from tracebraid.pipeline.decode.sniff import is_text, json_holds_otlp, otlp_signal, unframed
+from tracebraid.pipeline.decode.text import decode_text
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.records import Decoded, Records
+
+DECODER_VERSION = 1  # rises when the same bytes give other rows
+DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
+    "otlp_proto": decode_otlp_proto,
+    "otlp_json": decode_otlp_json,
+    "json": decode_json,
+    "text": decode_text,
+}
+# How a record is read once its encoding is known: read(record, rows).
+Read = Callable[[int, Rows], None]
+_BLANK = b" \t\r\n"
+_BOM = b"\xef\xbb\xbf"
+_CONTENT_TYPES = {
+    "application/x-protobuf": "protobuf",
+    "application/protobuf": "protobuf",
+    "application/json": "any_json",
+    "application/x-ndjson": "any_json",
+    "text/plain": "text",
+    "application/avro": "unknown",
+    "avro/binary": "unknown",
+}
+_MESSAGE_FORMATS = {"otlp": "protobuf"}
+
+
+def decode(records: Records) -> Decoded:
+    """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none."""
+    if records.encoding != "auto" and records.encoding not in DECODERS:
+        raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
+    try:
+        return _read_all(records, {}).finish()
+    except Exception:
+        return _read_all(records, _unfinished(records)).finish()
+
+
+def choose(value: bytes, named: str | None) -> tuple[str, Read]:
+    """The encoding of one record, and how to read it. `named`: what its header names. Raises DecodeError malformed, ambiguous, unknown_encoding."""
+    if named == "unknown":
+        raise DecodeError("unknown_encoding", "a header names an encoding that tracebraid does not read")
+    if named == "text":
+        return "text", partial(decode_text, value)
+    framed = unframed(value)
+    if framed is not None:
+        return _choose_framed(*framed)
+    if named == "protobuf":
+        return "otlp_proto", partial(decode_otlp_proto, value)
+    return _choose_json(value) if named == "any_json" else _choose_by_structure(value)
+
+
+def _choose_by_structure(value: bytes) -> tuple[str, Read]:
+    # Protobuf first: a resource of 123 bytes begins with a line feed and a brace, but no JSON goes on as a resource does.
+    signal = otlp_signal(value) if value[0] == 0x0A else None
+    if signal in ("spans", "logs", "metrics"):
+        return "otlp_proto", partial(decode_signal, value, signal)
+    if value.removeprefix(_BOM)[:64].lstrip(_BLANK)[:1] in (b"{", b"[", b'"'):
+        return _choose_json(value)
+    if is_text(value):
+        return "text", partial(decode_text, value)
+    if signal is None:
+        raise DecodeError("malformed", "neither OTLP, JSON nor text: the bytes break the structure of each")
+    return "otlp_proto", partial(decode_signal, value, signal)
+
+
+def _choose_json(value: bytes) -> tuple[str, Read]:
+    """OTLP or log objects. Large records are not parsed to find out: OTLP has its name first, or nowhere; only where it is elsewhere a parse must tell."""
+    holds = json_holds_otlp(value.removeprefix(_BOM))
+    if holds is None:
+        try:
+            parsed = documents(value)
+        except DecodeError:
+            parsed = []
+        if any(is_otlp(document) for document in parsed):
+            return "otlp_json", partial(decode_documents, parsed)
+    return ("otlp_json", partial(decode_otlp_json, value)) if holds else ("json", partial(decode_json, value))
+
+
+def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:
+    if as_json.lstrip(_BLANK)[:1] in (b"{", b"["):
+        return _choose_json(as_json)
+    signal = otlp_signal(as_protobuf) if as_protobuf else None
+    if signal is None:
+        raise DecodeError("unknown_encoding", "a Schema Registry frame whose payload is neither JSON nor OTLP protobuf; Avro is not read")
+    return "otlp_proto", partial(decode_signal, as_protobuf, signal)
+
+
+def _configured(encoding: str, value: bytes) -> Read:
+    """The reader of a configured encoding; a Schema Registry frame, which is valid in none of them, is taken off first."""
+    framed = unframed(value) if encoding != "text" else None
+    if framed is not None:
+        value = framed[1] if encoding == "otlp_proto" else framed[0]
+    return partial(DECODERS[encoding], value)
+
+
+def _read_all(records: Records, refused: Mapping[int, str]) -> Rows:
+    rows, headers = Rows(), _named_encodings(records)
+    for record, scalar in enumerate(records.batch.column("value")):
+        value: bytes | None = scalar.as_py()
+        mark, encoding = rows.mark(), records.encoding
+        try:
+            if value and len(value) > limits.record_bytes_max:
+                raise DecodeError("too_large", f"the record has {len(value)} bytes; {limits.record_bytes_max} is the limit")
+            if record in refused:
+                raise DecodeError("decoder_error", refused[record])
+            if value:
+                if encoding == "auto":
+                    encoding, read = choose(value, headers.get(record))
+                else:
+                    read = _configured(encoding, value)
+                read(record, rows)
+        except DecodeError as error:
+            _reject(rows, mark, record, error, encoding)
+        except Exception as error:  # a fault of ours must not stop the partition
+            _reject(rows, mark, record, DecodeError("decoder_error", f"{type(error).__name__}: {error}"), encoding)
+        if rows.mark()[:3] == mark[:3]:
+            rows.rollback(mark)
+            rows.dropped["empty"] += 1
+    return rows
+
+
+def _reject(rows: Rows, mark: tuple[int, int, int, int], record: int, error: DecodeError, encoding: str) -> None:
+    rows.rollback(mark)
+    values = {"record": record, "record_index": 0, "reason": error.reason, "message": error.message, "encoding": encoding}
+    rows.rejects.append(values)
+
+
+def _unfinished(records: Records) -> dict[int, str]:
+    """Records whose rows Arrow does not take (text that is no Unicode, a number beyond its column), found by finishing each by itself."""
+    found = {}
+    for record in range(records.batch.num_rows):
+        alone = Records(records.partition, records.batch.slice(record, 1), records.encoding, records.tenant)
+        try:
+            _read_all(alone, {}).finish()
+        except Exception as error:
+            found[record] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def _named_encodings(records: Records) -> dict[int, str]:
+    """What each record's headers name, for the records that have such a header: protobuf, any_json, text, unknown."""
+    column = records.batch.column("headers")
+    if records.encoding != "auto" or not len(column.flatten()):
+        return {}
+    found = {}
+    for record, headers in enumerate(column.to_pylist()):
+        named = _named(headers or ())
+        if named is not None:
+            found[record] = named
+    return found
+
+
+def _named(headers: Any) -> str | None:
+    for header in headers:
+        key, text = header["key"].lower(), (header["value"] or b"").decode("utf-8", "replace").strip().lower()
+        if key == "messageformat":
+            return _MESSAGE_FORMATS.get(text, "unknown")
+        if key in ("content-type", "content_type") and text.partition(";")[0].strip() in _CONTENT_TYPES:
+            return _CONTENT_TYPES[text.partition(";")[0].strip()]
+    return None
