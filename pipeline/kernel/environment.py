@@ -98,7 +98,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[
         if section in FREE_SECTIONS:  # as they stand: a password that looks like JSON is still that text
             values.setdefault(section, {})[rest] = environ[variable]
     known = known_variables()
-    return values, [f"{variable} is no setting{_meant(variable, known)}; it is ignored" for variable, name in set_here if not name]
+    return values, [f"{variable} is no setting{_meant(variable, known, PREFIX)}; it is ignored" for variable, name in set_here if not name]
 
 
 def _from_file(source: str) -> dict[str, Any]:
@@ -148,13 +148,13 @@ def _explain(error: ValidationError, origins: Mapping[str, str], source: str) ->
     where = origin if origin.startswith(PREFIX) else f"{name} in {origin}" if origin and origin != "option" else name
     more = f" ({len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":
-        return UsageError(f"{where}: there is no such setting{_meant(name, _names(Settings))}{more}", "Remove it; a wrong name would be a setting without effect")
+        return UsageError(f"{where}: there is no such setting{_meant(name, _names(Settings))}{more}", "Remove or rename it")
     given = first["input"] if path and path[0] not in FREE_SECTIONS and isinstance(first["input"], str | int | float) else None
     shown = f" is {without_secrets(given) if isinstance(given, str) else given!r}" if given not in (None, "") else ""
     message = first["msg"].removeprefix("Value error, ")
     return UsageError(f"{where}{shown}: {message}{more}".removeprefix(": "), "Mend it; `tracebraid config check` says when all settings hold")
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _meant(name: str, known: Iterable[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1, cutoff=0.7)
+    return f" (did you mean {prefix}{close[0]}?)" if close else ""

@@ -1,0 +1,49 @@
+"""Fixtures that many tests share: the captures beside the repository, and one real broker for the whole run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.brokers.kafka import Broker
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_a_users_settings() -> Iterator[None]:
+    """Settings in the environment of whoever runs the tests do not reach them, nor the commands they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("TRACEBRAID_") and not name.startswith("TRACEBRAID_TEST_"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository, with the captures; skipped by name where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the captures: there is no folder ../shared/data beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def broker() -> "Iterator[Broker]":
+    """A real Kafka broker, one for the whole run; skipped by name where none can be had. Tests make topics of their own in it."""
+    from tests.brokers import kafka
+
+    if why := kafka.unavailable():
+        pytest.skip(why)
+    with kafka.running_broker() as running:
+        yield running
