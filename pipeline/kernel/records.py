@@ -3,9 +3,11 @@
 Rows are Arrow batches; these carry them, with what is known of the whole batch. All are frozen.
 """
 
+import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 
 
@@ -37,9 +39,22 @@ class Records:
     tenant: str = ""
 
     @property
+    def first_offset(self) -> int:
+        first: int = self.batch.column("kafka_offset")[0].as_py()
+        return first
+
+    @property
     def next_offset(self) -> int:
         last: int = self.batch.column("kafka_offset")[-1].as_py()
         return last + 1
+
+    def cut(self, *offsets: int) -> "list[Records]":
+        """The same records in pieces, each wholly below or wholly at and above every one of `offsets`. Pieces without records are left out."""
+        if all(offset <= self.first_offset for offset in offsets):
+            return [self]
+        held = self.batch.column("kafka_offset").to_numpy()
+        edges = sorted({0, len(held), *np.searchsorted(held, offsets).tolist()})
+        return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True)
