@@ -26,7 +26,7 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
     The first of an attribute's names that a row has, with a value that fits the type, fills the column and leaves the map;
     other names, nulls and values that do not fit stay. A null map counts as an empty one.
     """
-    keys, values, offsets, row = _flat(attributes)
+    keys, values, offsets, row = flat(attributes)
     slots, slot_of = {name: number for number, name in enumerate(name for p in promoted for name in p.names)}, np.empty(0, np.int64)
     if len(keys):
         coded = keys.dictionary_encode()
@@ -47,7 +47,7 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
             chosen[row[items]] = items
         keep[chosen[chosen >= 0]] = False
         columns.append(values.take(pa.array(chosen, mask=chosen < 0)).cast(attribute.type))
-    return columns, _kept(keys, values, offsets, keep)
+    return columns, kept(keys, values, offsets, keep)
 
 
 def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]) -> pa.MapArray:
@@ -55,7 +55,7 @@ def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]
     additions = [(key, values) for key, values in additions if values.null_count < len(values)]
     if not additions:
         return attributes
-    keys, values, _, row = _flat(attributes)
+    keys, values, _, row = flat(attributes)
     present = [np.flatnonzero(added.is_valid().to_numpy(zero_copy_only=False)) for _, added in additions]
     rows = np.concatenate([row, *present])
     order = np.argsort(rows, kind="stable")  # a row's additions come after its own items
@@ -65,7 +65,7 @@ def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]
     return pa.MapArray.from_arrays(pa.array(offsets), all_keys.take(pa.array(order)), all_values.take(pa.array(order))).cast(ATTRIBUTES)
 
 
-def _flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints, Ints]:
+def flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints, Ints]:
     """Keys and values of all items in a row, where each row's begin (and the last one's end), and the row of each item."""
     offsets = attributes.offsets.to_numpy().astype(np.int64)
     first, last = int(offsets[0]), int(offsets[-1])
@@ -73,7 +73,7 @@ def _flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints
     return attributes.keys.slice(first, last - first), attributes.items.slice(first, last - first), offsets - first, row
 
 
-def _kept(keys: pa.StringArray, values: pa.StringArray, offsets: Ints, keep: Bools) -> pa.MapArray:
+def kept(keys: pa.StringArray, values: pa.StringArray, offsets: Ints, keep: Bools) -> pa.MapArray:
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
     mask = pa.array(keep)
     return pa.MapArray.from_arrays(pa.array(before[offsets].astype(np.int32)), keys.filter(mask), values.filter(mask)).cast(ATTRIBUTES)

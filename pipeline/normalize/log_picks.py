@@ -1,0 +1,63 @@
+"""The fields of log objects that have a role, found for a whole batch at once.
+
+In: a MAP(string, string) array. Out: by row and role, the fields in order of preference; and the map without those that were used.
+Never: work for a name in every row; a name is judged once a batch.
+"""
+
+from collections.abc import Set
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tracebraid.pipeline.normalize.attributes import flat, kept
+from tracebraid.pipeline.normalize.log_fields import role_of
+
+
+class Pick(NamedTuple):
+    """A field with a role. place: among all items of the batch. value: never null, never blank."""
+
+    rank: int
+    place: int
+    name: str
+    scale: str
+    value: str
+
+
+Picks = dict[str, list[Pick]]
+_NONE: Picks = {}
+
+
+class Fields:
+    """The fields with a role in `attributes`; `roles` limits which are looked for. `use` takes one out of `rest`."""
+
+    def __init__(self, attributes: pa.MapArray, roles: Set[str] | None = None) -> None:
+        self._keys, self._values, self._offsets, row_of = flat(attributes)
+        self._keep = np.ones(len(self._keys), np.bool_)
+        self._rows: dict[int, Picks] = {}
+        if not len(self._keys):
+            return
+        coded = self._keys.dictionary_encode()
+        names, code_of = coded.dictionary.to_pylist(), coded.indices.to_numpy()
+        role_by_code = [role_of(name) for name in names]
+        wanted = np.array([role is not None and (roles is None or role.role in roles) for role in role_by_code], np.bool_)
+        places = np.flatnonzero(wanted[code_of])
+        values = self._values.take(pa.array(places)).to_pylist()
+        for place, row, code, value in zip(places.tolist(), row_of[places].tolist(), code_of[places].tolist(), values, strict=True):
+            role = role_by_code[code]
+            if role is None or value is None or not value.strip():
+                continue
+            picks = self._rows.setdefault(row, {}).setdefault(role.role, [])
+            picks.append(Pick(role.rank, place, names[code], role.scale, value))
+            if len(picks) > 1:
+                picks.sort()
+
+    def of(self, row: int) -> Picks:
+        return self._rows.get(row, _NONE)
+
+    def use(self, pick: Pick) -> None:
+        self._keep[pick.place] = False
+
+    def rest(self) -> pa.MapArray:
+        """The map without the used fields."""
+        return kept(self._keys, self._values, self._offsets, self._keep)

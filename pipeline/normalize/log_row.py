@@ -1,0 +1,127 @@
+"""One log that is not OTLP: its fields with a role and its text → the columns of its row.
+
+In: picks, body, the envelope's time. Out: a row's values by column name. Never: a value lost; a field leaves the attributes only when a column tells it.
+
+Time: a field with its zone (or a number since 1970), the text's with its zone, the envelope's, then a local one of the fields, of the text,
+taken for UTC. A local time is the last resort because an envelope's is right to the zone, and off by microseconds only. When the log has its
+own time, the envelope's is when it was observed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tracebraid.pipeline.normalize.log_ids import find_ids
+from tracebraid.pipeline.normalize.log_picks import Pick, Picks
+from tracebraid.pipeline.normalize.log_text import level_in, origin_in, time_in
+from tracebraid.pipeline.normalize.log_time import Moment, parse_time
+from tracebraid.pipeline.normalize.severity import severity_number
+
+Use = Callable[[Pick], None]
+_LEVEL_CHARS_MAX = 32
+_NAME_CHARS_MAX = 512
+# Columns that a field fills as it is, and its role.
+_NAMES = {"logger": "logger", "thread": "thread", "exception_type": "exception_type", "event_name": "event_name", "service": "service"}
+
+
+def read_row(picks: Picks, text: str | None, envelope_time: str | None, header: str | None, use: Use) -> dict[str, Any]:
+    """The row's values; absent ones are null. `service`: the log's own; `invalid`: its trace id is none; `envelope_left`: an envelope's time that is none."""
+    row: dict[str, Any] = {"severity_number": 0, "body": text if text is not None else _message(picks, use)}
+    ids = find_ids(picks, row["body"], header, use)
+    row |= {"trace_id": ids.trace_id, "span_id": ids.span_id, "flags": ids.flags, "trace_id_source": ids.source, "invalid": ids.invalid}
+    _level(row, picks, text, use)
+    _time(row, picks, text, envelope_time, use)
+    _names(row, picks, text is None, use)
+    if text is not None and "logger" not in row:
+        row["logger"], thread = origin_in(text)
+        row.setdefault("thread", thread)
+    return row
+
+
+def _message(picks: Picks, use: Use) -> str | None:
+    for pick in picks.get("message", ()):
+        use(pick)
+        return pick.value
+    return None
+
+
+def _level(row: dict[str, Any], picks: Picks, text: str | None, use: Use) -> None:
+    best = None
+    for pick in picks.get("level", ()):
+        if len(pick.value) > _LEVEL_CHARS_MAX or _structured(pick.value):
+            continue
+        number = severity_number(pick.value, pick.scale)
+        if best is None or (number and not best[1]):
+            best = pick, number
+    if best:
+        use(best[0])
+        row["severity_text"], row["severity_number"] = best[0].value, best[1]
+    elif text is not None:
+        level = level_in(text)
+        if level:
+            row["severity_text"], row["severity_number"] = level
+
+
+def _time(row: dict[str, Any], picks: Picks, text: str | None, envelope_time: str | None, use: Use) -> None:
+    envelope = parse_time(envelope_time) if envelope_time else None
+    own, pick = _field_time(picks)
+    if own is None or not own.zoned:
+        said = time_in(text) if text is not None else None
+        if said and (said.zoned or own is None):
+            own, pick = said, None
+    if own and (own.zoned or envelope is None):
+        if pick:
+            use(pick)
+            own = _with_nanos(own, pick, picks, use)
+        row["time_unix_nano"] = own.nanos
+        if envelope:
+            row["observed_unix_nano"] = envelope.nanos
+    elif envelope:
+        row["time_unix_nano"] = envelope.nanos
+    if envelope_time and envelope is None:
+        row["envelope_left"] = envelope_time
+
+
+def _field_time(picks: Picks) -> tuple[Moment | None, Pick | None]:
+    local: tuple[Moment | None, Pick | None] = None, None
+    for pick in picks.get("time", ()):
+        moment = parse_time(pick.value)
+        if moment and moment.zoned:
+            return moment, pick
+        if moment and local[0] is None:
+            local = moment, pick
+    return local
+
+
+def _with_nanos(moment: Moment, pick: Pick, picks: Picks, use: Use) -> Moment:
+    """log4j2's `instant` and Google's `timestamp` objects: seconds in one field, nanoseconds within the second in another."""
+    if "second" in pick.name.lower():
+        for nanos in picks.get("nanos", ()):
+            if nanos.value.isdigit() and len(nanos.value) <= 9:
+                use(nanos)
+                return Moment(moment.nanos + int(nanos.value), True)
+    return moment
+
+
+def _names(row: dict[str, Any], picks: Picks, is_object: bool, use: Use) -> None:
+    for role, column in _NAMES.items():
+        _take(row, column, (pick for pick in picks.get(role, ()) if len(pick.value) <= _NAME_CHARS_MAX and not _structured(pick.value)), use)
+    if is_object and "logger" not in row and "level" in picks and "message" in picks:
+        _take(row, "logger", picks.get("logger_maybe", ()), use)
+    # `error: true` and `exc_info: 1` are flags, not messages.
+    _take(row, "exception_message", (pick for pick in picks.get("exception_message", ()) if not _flag(pick.value) and not _structured(pick.value)), use)
+    _take(row, "exception_stacktrace", (pick for pick in picks.get("exception_stacktrace", ()) if not _flag(pick.value)), use)
+
+
+def _take(row: dict[str, Any], column: str, picks: Any, use: Use) -> None:
+    for pick in picks:
+        use(pick)
+        row[column] = pick.value
+        return
+
+
+def _structured(value: str) -> bool:
+    return value[0] in "{["
+
+
+def _flag(value: str) -> bool:
+    return value.lower() in ("true", "false") or value.isdigit()

@@ -1,0 +1,166 @@
+"""Decoded logs of every form → the columns of table `logs`.
+
+In: DECODED_LOGS with their resources. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
+
+OTLP logs keep their typed fields; what they lack of ids is looked for in their attributes and their body. JSON objects and texts are
+read row by row (log_row.py), over fields found once a batch (log_picks.py). A service that a JSON log names itself goes before the one that its envelope suggests.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracebraid.pipeline.normalize.attributes import add, flat, promote
+from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
+from tracebraid.pipeline.normalize.log_fields import ID_ROLES
+from tracebraid.pipeline.normalize.log_ids import find_ids
+from tracebraid.pipeline.normalize.log_picks import Fields
+from tracebraid.pipeline.normalize.log_row import read_row
+from tracebraid.pipeline.normalize.service import NormalizedResources
+from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
+from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
+from tracebraid.schemas.semconv import EXCEPTION, Promoted
+from tracebraid.schemas.table import BOOL, INT32, INT64, STRING
+
+_OTLP_NAMES = (
+    Promoted("logger", ("log.logger", "logger.name", "logger_name"), "Name of the logger."),
+    Promoted("thread", ("thread.name", "thread_name"), "Name of the thread."),
+    *EXCEPTION,
+)
+# What each form fills; the text columns of a JSON or text log come from read_row under these names.
+_TEXTS = (
+    *("trace_id", "span_id", "severity_text", "body", "event_name", "logger", "thread", "exception_type", "exception_message", "exception_stacktrace"),
+    *("trace_id_source", "service"),
+)
+_TYPES = {
+    **dict.fromkeys(_TEXTS, STRING),
+    **dict.fromkeys(("flags", "time_unix_nano", "observed_unix_nano"), INT64),
+    "severity_number": INT32,
+    **dict.fromkeys(("invalid", "invalid_span"), BOOL),
+}
+Columns = dict[str, pa.Array]
+
+
+def normalize_logs(context: Context, logs: pa.RecordBatch, resources: NormalizedResources) -> Part:
+    """Columns of schemas.logs.LOGS that differ from the decoded ones, rows in the order of `logs`.
+
+    noticed: ('invalid_trace_id', service) and ('invalid_span_id', service).
+    """
+    columns = _both_forms(context, logs)
+    from_resource = resources.service_name(logs.column("resource"))
+    own_service = columns.pop("service")
+    service_name = pc.coalesce(own_service, from_resource)
+    noticed: Counter[tuple[str, str]] = Counter()
+    for what, chosen in (("invalid_trace_id", columns.pop("invalid")), ("invalid_span_id", columns.pop("invalid_span"))):
+        noticed += count_by_service(what, chosen, service_name)
+    observed_us = micros(columns["observed_unix_nano"])
+    event_us = pc.coalesce(micros(columns["time_unix_nano"]), observed_us)
+    kafka_us = context.row_kafka_us(logs.column("record"))
+    times = {"time": timestamps(pc.coalesce(event_us, kafka_us)), "observed_time": timestamps(observed_us)}
+    return Part({**columns, **times, "service_name": service_name}, event_us, noticed)
+
+
+def _both_forms(context: Context, logs: pa.RecordBatch) -> Columns:
+    typed = pc.equal(logs.column("form"), "otlp")
+    count = pc.sum(typed).as_py() or 0
+    if count == logs.num_rows:
+        return _otlp(logs)
+    if count == 0:
+        return _read(context, logs)
+    first, second = _otlp(logs.filter(typed)), _read(context, logs.filter(pc.invert(typed)))
+    mask = typed.to_numpy(zero_copy_only=False)
+    place = pa.array(np.where(mask, np.cumsum(mask) - 1, count + np.cumsum(~mask) - 1))
+    return {name: pa.concat_arrays([column, second[name]]).take(place) for name, column in first.items()}
+
+
+def _otlp(logs: pa.RecordBatch) -> Columns:
+    trace_id, invalid = canonical_trace_ids(logs.column("trace_id"))
+    span_id, invalid_span = canonical_span_ids(logs.column("span_id"))
+    promoted, attributes = promote(logs.column("attributes"), _OTLP_NAMES)
+    columns = dict(zip((named.column for named in _OTLP_NAMES), promoted, strict=True))
+    columns["logger"] = pc.coalesce(columns["logger"], pc.if_else(pc.equal(logs.column("scope_name"), ""), None, logs.column("scope_name")))
+    time_ns, time_beyond = exact_nanos(logs.column("time_unix_nano"))
+    observed_ns, observed_beyond = exact_nanos(logs.column("observed_unix_nano"))
+    columns |= {"trace_id": trace_id, "span_id": span_id, "flags": logs.column("flags"), "invalid": invalid, "invalid_span": invalid_span}
+    columns |= {"trace_id_source": pc.if_else(trace_id.is_valid(), pa.scalar("otlp"), pa.scalar(None, STRING))}
+    columns |= {"time_unix_nano": _set(time_ns), "observed_unix_nano": _set(observed_ns), "service": pa.nulls(logs.num_rows, STRING)}
+    columns |= {name: logs.column(name) for name in ("severity_text", "body", "event_name")}
+    columns["severity_number"] = pc.fill_null(logs.column("severity_number"), 0)
+    columns["attributes"] = attributes
+    if trace_id.null_count:
+        _find_ids(columns)
+    left = (("trace_id", invalid), ("span_id", invalid_span), ("time_unix_nano", time_beyond), ("observed_unix_nano", observed_beyond))
+    columns["attributes"] = _add(columns["attributes"], [(f"otlp.{name}", _where(chosen, logs.column(name))) for name, chosen in left])
+    return columns
+
+
+def _find_ids(columns: Columns) -> None:
+    """Ids of the OTLP logs without a typed one, from attributes and body, into the columns."""
+    lacking = columns["trace_id"].is_null()
+    rows = np.flatnonzero(lacking.to_numpy(zero_copy_only=False))
+    fields = Fields(columns["attributes"], ID_ROLES)
+    found = [find_ids(fields.of(row), body, None, fields.use) for row, body in zip(rows.tolist(), columns["body"].filter(lacking).to_pylist(), strict=True)]
+    for name, values in (
+        ("trace_id", [ids.trace_id for ids in found]),
+        ("trace_id_source", [ids.source for ids in found]),
+        ("span_id", [ids.span_id or typed for ids, typed in zip(found, columns["span_id"].filter(lacking).to_pylist(), strict=True)]),
+        ("flags", [typed if ids.flags is None else ids.flags for ids, typed in zip(found, columns["flags"].filter(lacking).to_pylist(), strict=True)]),
+        ("invalid", [ids.invalid or typed for ids, typed in zip(found, columns["invalid"].filter(lacking).to_pylist(), strict=True)]),
+    ):
+        columns[name] = pc.replace_with_mask(columns[name], lacking, pa.array(values, _TYPES[name]))
+    columns["attributes"] = fields.rest()
+
+
+def _read(context: Context, logs: pa.RecordBatch) -> Columns:
+    fields = Fields(logs.column("attributes"))
+    headers = _traceparents(context)
+    times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
+    bodies = logs.column("body").to_pylist()  # null where the log is a JSON object
+    rows = [read_row(fields.of(row), bodies[row], times[row], headers.get(records[row]), fields.use) for row in range(logs.num_rows)]
+    columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
+    for name in ("invalid", "invalid_span"):
+        columns[name] = pc.fill_null(columns[name], False)
+    columns["attributes"] = _add(fields.rest(), [("envelope.time", pa.array(_values(rows, "envelope_left"), STRING))])
+    return columns
+
+
+def _values(rows: Iterable[dict[str, Any]], name: str) -> list[Any]:
+    return [row.get(name) for row in rows]
+
+
+def _traceparents(context: Context) -> dict[int, str]:
+    """Record → its `traceparent` header, where it has one."""
+    headers = context.records.batch.column("headers")
+    if not (pc.sum(pc.list_value_length(headers)).as_py() or 0):
+        return {}
+    found = {}
+    for record, pairs in enumerate(headers.to_pylist()):
+        for pair in pairs or ():
+            if pair["key"] and pair["key"].lower() == "traceparent" and pair["value"]:
+                found[record] = pair["value"].decode("ascii", "replace")
+    return found
+
+
+def _set(nanos: pa.Int64Array) -> pa.Int64Array:
+    """OTLP's 0 is 'not set'."""
+    return pc.if_else(pc.equal(nanos, 0), pa.scalar(None, INT64), nanos)
+
+
+def _where(chosen: pa.BooleanArray, values: pa.Array) -> pa.StringArray:
+    return pc.if_else(chosen, values.cast(STRING), pa.scalar(None, STRING))
+
+
+def _add(attributes: pa.MapArray, additions: list[tuple[str, pa.StringArray]]) -> pa.MapArray:
+    """`add`, but for rows that have the key already: the sender's value stays."""
+    keys, _, _, row = flat(attributes)
+    free = []
+    for key, values in additions:
+        if values.null_count < len(values):
+            taken = np.zeros(len(attributes), np.bool_)
+            taken[row[pc.equal(keys, key).to_numpy(zero_copy_only=False)]] = True
+            free.append((key, pc.if_else(pa.array(taken), pa.scalar(None, STRING), values)))
+    return add(attributes, free)
