@@ -141,12 +141,8 @@ def _resource(group: dict[str, Any], rows: Rows) -> int:
     """The resource's number; one that the batch has seen already keeps its number."""
     resource = get(group, "resource") or {}
     schema_url = text_of(group, "schemaUrl") or None
-    key = resource_key(resource, schema_url)
-    number = rows.interned.get(key)
-    if number is None:
-        kept = with_dropped(attributes(pairs_of(resource, "attributes"), unfold), integer_of(resource, "droppedAttributesCount", UINT32))
-        number = rows.interned[key] = rows.resource(kept, schema_url)
-    return number
+    dropped = integer_of(resource, "droppedAttributesCount", UINT32) if isinstance(resource, dict) else 0
+    return rows.intern(resource_key(resource, schema_url), lambda: with_dropped(attributes(pairs_of(resource, "attributes"), unfold), dropped), schema_url)
 
 
 def _scope(group: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ In: one record's bytes. Out: rows. Never: metrics (a reject of reason otlp_metri
 kernels must say. Source: opentelemetry-proto 1.x; the parser is protobuf's own, which nests at most 100 messages.
 """
 
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from google.protobuf.message import DecodeError as ParseError
@@ -57,77 +59,80 @@ def _check_rows(count: int) -> None:
 
 
 def _spans(data: Any, record: int, rows: Rows) -> None:
-    index = 0
-    for resource_spans in data.resource_spans:
-        resource = _resource(resource_spans, rows)
-        for scope_spans in resource_spans.scope_spans:
-            common = {"record": record, "resource": resource, **_scope(scope_spans)}
-            for span in scope_spans.spans:
-                kept, left_out = _attributes(span.attributes)
-                status = span.status
-                rows.spans.append(
-                    {
-                        **common,
-                        "record_index": index,
-                        "trace_id": span.trace_id.hex() or None,
-                        "span_id": span.span_id.hex() or None,
-                        "parent_span_id": span.parent_span_id.hex() or None,
-                        "trace_state": span.trace_state or None,
-                        "flags": span.flags,
-                        "name": span.name,
-                        "kind": span.kind,
-                        "start_unix_nano": span.start_time_unix_nano,
-                        "end_unix_nano": span.end_time_unix_nano,
-                        "status_code": status.code,
-                        "status_message": status.message or None,
-                        "events": [_event(event) for event in span.events],
-                        "links": [_link(link) for link in span.links],
-                        "dropped_attributes_count": span.dropped_attributes_count + left_out,
-                        "dropped_events_count": span.dropped_events_count,
-                        "dropped_links_count": span.dropped_links_count,
-                        "attributes": kept,
-                    }
-                )
-                index += 1
+    groups = [(_resource(group, rows), scope, scope.spans) for group in data.resource_spans for scope in group.scope_spans]
+    spans = [span for _, _, spans in groups for span in spans]
+    kept = [_attributes(span.attributes) for span in spans]
+    statuses = [span.status for span in spans]
+    rows.spans.extend(
+        len(spans),
+        _common(groups, record, len(spans))
+        | {
+            "trace_id": [span.trace_id.hex() or None for span in spans],
+            "span_id": [span.span_id.hex() or None for span in spans],
+            "parent_span_id": [span.parent_span_id.hex() or None for span in spans],
+            "trace_state": [span.trace_state or None for span in spans],
+            "flags": [span.flags for span in spans],
+            "name": [span.name for span in spans],
+            "kind": [span.kind for span in spans],
+            "start_unix_nano": [span.start_time_unix_nano for span in spans],
+            "end_unix_nano": [span.end_time_unix_nano for span in spans],
+            "status_code": [status.code for status in statuses],
+            "status_message": [status.message or None for status in statuses],
+            "events": [[_event(event) for event in span.events] for span in spans],
+            "links": [[_link(link) for link in span.links] for span in spans],
+            "dropped_attributes_count": [span.dropped_attributes_count + left_out for span, (_, left_out) in zip(spans, kept, strict=True)],
+            "dropped_events_count": [span.dropped_events_count for span in spans],
+            "dropped_links_count": [span.dropped_links_count for span in spans],
+            "attributes": [attributes for attributes, _ in kept],
+        },
+    )
 
 
 def _logs(data: Any, record: int, rows: Rows) -> None:
-    index = 0
-    for resource_logs in data.resource_logs:
-        resource = _resource(resource_logs, rows)
-        for scope_logs in resource_logs.scope_logs:
-            common = {"record": record, "resource": resource, "form": "otlp", **_scope(scope_logs)}
-            for log in scope_logs.log_records:
-                kept, left_out = _attributes(log.attributes)
-                rows.logs.append(
-                    {
-                        **common,
-                        "record_index": index,
-                        "trace_id": log.trace_id.hex() or None,
-                        "span_id": log.span_id.hex() or None,
-                        "flags": log.flags,
-                        "time_unix_nano": log.time_unix_nano or None,
-                        "observed_unix_nano": log.observed_time_unix_nano or None,
-                        "severity_number": log.severity_number,
-                        "severity_text": log.severity_text or None,
-                        "body": text(log.body, _unfold),
-                        "event_name": log.event_name or None,
-                        "dropped_attributes_count": log.dropped_attributes_count + left_out,
-                        "attributes": kept,
-                    }
-                )
-                index += 1
+    groups = [(_resource(group, rows), scope, scope.log_records) for group in data.resource_logs for scope in group.scope_logs]
+    logs = [log for _, _, logs in groups for log in logs]
+    kept = [_attributes(log.attributes) for log in logs]
+    rows.logs.extend(
+        len(logs),
+        _common(groups, record, len(logs))
+        | {
+            "form": repeat("otlp", len(logs)),
+            "trace_id": [log.trace_id.hex() or None for log in logs],
+            "span_id": [log.span_id.hex() or None for log in logs],
+            "flags": [log.flags for log in logs],
+            "time_unix_nano": [log.time_unix_nano or None for log in logs],
+            "observed_unix_nano": [log.observed_time_unix_nano or None for log in logs],
+            "severity_number": [log.severity_number for log in logs],
+            "severity_text": [log.severity_text or None for log in logs],
+            "body": [text(log.body, _unfold) for log in logs],
+            "event_name": [log.event_name or None for log in logs],
+            "dropped_attributes_count": [log.dropped_attributes_count + left_out for log, (_, left_out) in zip(logs, kept, strict=True)],
+            "attributes": [attributes for attributes, _ in kept],
+        },
+    )
+
+
+def _common(groups: Sequence[tuple[int, Any, Any]], record: int, count: int) -> dict[str, Iterable[Any]]:
+    """The columns of place and scope for the items of (resource number, scope message, items) groups."""
+    sizes = [len(items) for _, _, items in groups]
+    scopes = [_scope(scope) for _, scope, _ in groups]
+
+    def spread(values: Iterable[Any]) -> Iterable[Any]:
+        return chain.from_iterable(map(repeat, values, sizes))
+
+    return {
+        "record": repeat(record, count),
+        "record_index": range(count),
+        "resource": spread(number for number, _, _ in groups),
+        **{name: spread([scope[name] for scope in scopes]) for name in ("scope_name", "scope_version", "scope_attributes", "scope_schema_url")},
+    }
 
 
 def _resource(group: Any, rows: Rows) -> int:
     """The resource's number; one that the batch has seen already, byte for byte, keeps its number."""
-    key = ("otlp_proto", group.resource.SerializeToString(), group.schema_url)
-    number = rows.interned.get(key)
-    if number is None:
-        resource = group.resource
-        kept = with_dropped(_attributes(resource.attributes), resource.dropped_attributes_count)
-        number = rows.interned[key] = rows.resource(kept, group.schema_url or None)
-    return number
+    resource, schema_url = group.resource, group.schema_url or None
+    key = ("otlp_proto", resource.SerializeToString(), schema_url)
+    return rows.intern(key, lambda: with_dropped(_attributes(resource.attributes), resource.dropped_attributes_count), schema_url)
 
 
 def _scope(group: Any) -> dict[str, Any]:
@@ -163,12 +168,12 @@ def _attributes(items: Any) -> tuple[Attributes, int]:
     if len(items) > limits.attributes_per_row_max:
         return attributes(((item.key, item.value) for item in items), _unfold)
     kept: Attributes = {}
-    for item in items:  # nine attributes in ten are strings or integers: they are spared two calls
+    for item in items:  # most attributes are strings or integers: they are spared the calls
         value = item.value
-        which = value.WhichOneof("value")
-        if which == "string_value":
-            kept[item.key] = value.string_value
-        elif which == "int_value":
+        string = value.string_value
+        if string:
+            kept[item.key] = string
+        elif value.WhichOneof("value") == "int_value":
             kept[item.key] = str(value.int_value)
         else:
             kept[item.key] = text(value, _unfold)

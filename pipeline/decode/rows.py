@@ -5,9 +5,9 @@ In: values, a row at a time (the reference decoders are allowed to be slow). Out
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -50,6 +50,10 @@ class Columns:
     def append(self, values: Mapping[str, Any]) -> None:
         self._rows.append(self._pick({**self._absent, **values}))
 
+    def extend(self, count: int, columns: Mapping[str, Iterable[Any]]) -> None:
+        """`count` rows at once: columns of that length, absent ones as in `append`. Raises ValueError where a length differs."""
+        self._rows.extend(zip(*(columns.get(name, repeat(value, count)) for name, value in self._absent.items()), strict=True))
+
     def rollback(self, rows: int) -> None:
         del self._rows[rows:]
 
@@ -85,11 +89,11 @@ class Rows:
         self.resources.append({"attributes": attributes, "schema_url": schema_url})
         return self.resources.rows - 1
 
-    def intern(self, key: Hashable, make: Callable[[], Attributes]) -> int:
+    def intern(self, key: Hashable, make: Callable[[], Attributes], schema_url: str | None = None) -> int:
         """The number of the resource that was interned under `key` in this batch; a new one, of what `make` gives, if there is none."""
         number = self.interned.get(key)
         if number is None:
-            number = self.interned[key] = self.resource(make())
+            number = self.interned[key] = self.resource(make(), schema_url)
         return number
 
     def mark(self) -> tuple[int, int, int, int]:

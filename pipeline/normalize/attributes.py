@@ -51,12 +51,20 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
 
 
 def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]) -> pa.MapArray:
-    """`attributes` with, in each row, the key of every addition whose value there is not null. No key may be in the map already."""
+    """`attributes` with, in each row, the key of every addition whose value there is not null; it replaces one of the sender's of that name."""
     additions = [(key, values) for key, values in additions if values.null_count < len(values)]
     if not additions:
         return attributes
     keys, values, _, row = flat(attributes)
-    present = [np.flatnonzero(added.is_valid().to_numpy(zero_copy_only=False)) for _, added in additions]
+    valid = [added.is_valid().to_numpy(zero_copy_only=False) for _, added in additions]
+    present = [np.flatnonzero(rows) for rows in valid]
+    # Several items of a row may have one key, which engines refuse: of the sender's and ours, ours stays.
+    replaced = np.zeros(len(keys), np.bool_)
+    for (key, _), rows in zip(additions, valid, strict=True):
+        replaced |= pc.equal(keys, key).to_numpy(zero_copy_only=False) & rows[row]
+    if replaced.any():
+        own = pa.array(~replaced)
+        keys, values, row = keys.filter(own), values.filter(own), row[~replaced]
     rows = np.concatenate([row, *present])
     order = np.argsort(rows, kind="stable")  # a row's additions come after its own items
     all_keys = pa.concat_arrays([keys, *(pa.repeat(pa.scalar(key, STRING), len(where)) for (key, _), where in zip(additions, present, strict=True))])

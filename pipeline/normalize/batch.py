@@ -1,0 +1,56 @@
+"""Decoded rows of every encoding → rows as the tables hold them: the stage's entry.
+
+In: Records and their Decoded. Out: Normalized, a row for each decoded one, in its order. Never: a row refused (decode has judged the bytes),
+a clock, or an object a row.
+"""
+
+from collections import Counter
+
+import pyarrow as pa
+
+from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
+from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
+from tracebraid.pipeline.normalize.logs import normalize_logs
+from tracebraid.pipeline.normalize.rejects import normalize_rejects
+from tracebraid.pipeline.normalize.service import NormalizedResources
+from tracebraid.pipeline.normalize.spans import normalize_spans
+from tracebraid.pipeline.normalize.time import place
+from tracebraid.schemas.logs import LOGS
+from tracebraid.schemas.spans import SPANS
+from tracebraid.schemas.table import Table
+
+
+def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header: str = "") -> Normalized:
+    """`now_us`: microseconds since 1970, for ingested_at. `tenant_header`: the record header that names the tenant, if any."""
+    context = Context.of(records, now_us, tenant_header)
+    resources = NormalizedResources.of(decoded.resources)
+    counted: Counter[tuple[str, str]] = Counter()
+    ranges: list[int] = []
+    tables = []
+    for table, rows, normalize_rows in ((SPANS, decoded.spans, normalize_spans), (LOGS, decoded.logs, normalize_logs)):
+        batch, noticed, plausible_us = _assemble(table, rows, normalize_rows(context, rows, resources), resources, context)
+        tables.append(batch)
+        counted += noticed
+        ranges.extend(plausible_us or ())
+    rejects = normalize_rejects(decoded.rejects, context)
+    normalized = Normalized(tables[0], tables[1], rejects, counted, (min(ranges), max(ranges)) if ranges else None)
+    kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
+    if kept + decoded.dropped.total() != decoded.rows_in:
+        raise TracebraidError(f"normalize made {kept} rows of {decoded.rows_in} in {records.partition}", "This is a fault of tracebraid's; please report it")
+    return normalized
+
+
+def _assemble(
+    table: Table, rows: pa.RecordBatch, part: Part, resources: NormalizedResources, context: Context
+) -> tuple[pa.RecordBatch, Counter[tuple[str, str]], tuple[int, int] | None]:
+    """A batch of the table's schema, what was noticed, and the range of plausible event times."""
+    record = rows.column("record")
+    placed = place(part.event_us, context.row_kafka_us(record))
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+    columns |= resources.take(rows.column("resource"))
+    columns |= context.provenance(record, rows.column("record_index"))
+    columns |= part.columns
+    columns["day"] = placed.day
+    noticed = part.noticed + count_by_service("clock_skew", placed.skewed, columns["service_name"])
+    return pa.record_batch([columns[name] for name in table.arrow.names], schema=table.arrow), noticed, placed.plausible_us
