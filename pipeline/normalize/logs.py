@@ -3,7 +3,8 @@
 In: DECODED_LOGS with their resources. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
 
 OTLP logs keep their typed fields; what they lack of ids is looked for in their attributes and their body. JSON objects and texts are
-read row by row (log_row.py), over fields found once a batch (log_picks.py). A service that a JSON log names itself goes before the one that its envelope suggests.
+read row by row (log_row.py), over fields found once a batch (log_picks.py). A service that a JSON log names itself goes before the one
+that its envelope suggests.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebraid.pipeline.normalize.attributes import add, flat, promote
+from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
 from tracebraid.pipeline.normalize.log_ids import find_ids
@@ -93,8 +94,14 @@ def _otlp(logs: pa.RecordBatch) -> Columns:
     columns["attributes"] = attributes
     if trace_id.null_count:
         _find_ids(columns)
-    left = (("trace_id", invalid), ("span_id", invalid_span), ("time_unix_nano", time_beyond), ("observed_unix_nano", observed_beyond))
-    columns["attributes"] = _add(columns["attributes"], [(f"otlp.{name}", _where(chosen, logs.column(name))) for name, chosen in left])
+    left = (
+        *(("invalid_trace_id", _where(invalid, logs.column("trace_id"))), ("invalid_span_id", _where(invalid_span, logs.column("span_id")))),
+        *(
+            ("time_unix_nano", _where(time_beyond, logs.column("time_unix_nano"))),
+            ("observed_unix_nano", _where(observed_beyond, logs.column("observed_unix_nano"))),
+        ),
+    )
+    columns["attributes"] = add(columns["attributes"], [(f"tracebraid.{name}", values) for name, values in left])
     return columns
 
 
@@ -124,7 +131,7 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], False)
-    columns["attributes"] = _add(fields.rest(), [("envelope.time", pa.array(_values(rows, "envelope_left"), STRING))])
+    columns["attributes"] = add(fields.rest(), [("tracebraid.envelope_time", pa.array(_values(rows, "envelope_left"), STRING))])
     return columns
 
 
@@ -152,15 +159,3 @@ def _set(nanos: pa.Int64Array) -> pa.Int64Array:
 
 def _where(chosen: pa.BooleanArray, values: pa.Array) -> pa.StringArray:
     return pc.if_else(chosen, values.cast(STRING), pa.scalar(None, STRING))
-
-
-def _add(attributes: pa.MapArray, additions: list[tuple[str, pa.StringArray]]) -> pa.MapArray:
-    """`add`, but for rows that have the key already: the sender's value stays."""
-    keys, _, _, row = flat(attributes)
-    free = []
-    for key, values in additions:
-        if values.null_count < len(values):
-            taken = np.zeros(len(attributes), np.bool_)
-            taken[row[pc.equal(keys, key).to_numpy(zero_copy_only=False)]] = True
-            free.append((key, pc.if_else(pa.array(taken), pa.scalar(None, STRING), values)))
-    return add(attributes, free)
