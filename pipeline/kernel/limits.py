@@ -26,6 +26,13 @@ partition_behind_s = 7 * 24 * 3600
 # Reading.
 poll_records_max = 20_000  # in one call of consume()
 poll_wait_s = 0.1
+poll_bytes_max = 32 * MIB  # aimed at in one poll, by the mean size of the records before
+fetch_queue_bytes_max = 64 * MIB  # librdkafka's queue of fetched records
+pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read
+
+# Waiting for brokers.
+broker_wait_s = 10.0  # at start: then one line says that nobody answers
+broker_retry_s = 30.0  # later on, for what passes by itself
 buffered_bytes_max = 256 * MIB  # rows held for the lake; above it partitions are paused
 
 # Writing.
@@ -40,6 +47,7 @@ windows_partitions = 32
 
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
+assert poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s
 assert unsynced_age_s_max < orphan_sweep_age_s

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.brokers import container, jars
@@ -172,6 +172,11 @@ class Broker:
         admin = self.admin()
         admin.delete_topics([name])[name].result(30)
         self._wait_for(admin, name, present=False)
+
+    def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
+        """As retention does: the log begins at offset `before`."""
+        admin, place = self.admin(), TopicPartition(topic, partition, before)
+        admin.delete_records([place])[place].result(30)
 
     def unique(self, name: str) -> str:
         """A topic or group name that no other test uses."""
