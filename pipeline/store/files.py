@@ -13,6 +13,10 @@ import pyarrow as pa
 import pyarrow.fs
 from deltalake.fs import DeltaStorageHandler
 
+from tracebraid.pipeline.kernel.limits import MIB
+
+_PIECE = MIB
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -99,8 +103,10 @@ class StoredFiles:
         return pa.fs.PyFileSystem(DeltaStorageHandler(self.url, dict(self.options)))
 
     def write_file(self, path: str, data: pa.Buffer) -> None:
-        with self._filesystem.open_output_stream(path) as stream:
-            stream.write(data)
+        # delta-rs's stream takes bytes alone, and Arrow hands it what was given as a buffer: pieces smaller than the stream's own buffer are copied.
+        with self._filesystem.open_output_stream(path, buffer_size=2 * _PIECE) as stream:
+            for start in range(0, data.size, _PIECE):
+                stream.write(data.slice(start, min(_PIECE, data.size - start)))
 
     def written_at_s(self, path: str) -> float | None:
         (info,) = self._filesystem.get_file_info([path])

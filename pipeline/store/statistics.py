@@ -39,7 +39,8 @@ def pruned_columns(schema: pa.Schema) -> list[str]:
 def file_statistics(rows: pa.Table) -> str:
     """`rows`: the rows of one file. Columns of type string, int32, int64 and timestamp[us, UTC] are known; PRUNED names no others.
 
-    An all-null column has its nullCount alone; so has one whose bound cannot be spelled (a time outside the years 1 to 9999).
+    An all-null column has its nullCount alone. Where one bound cannot be spelled (a time outside the years 1 to 9999), the file has
+    numRecords alone: deltalake 1.6 gives PyArrow a missing bound as `column <= null`, and PyArrow then drops the file from the answer.
     """
     lowest: dict[str, Any] = {}
     highest: dict[str, Any] = {}
@@ -47,14 +48,13 @@ def file_statistics(rows: pa.Table) -> str:
     for name in pruned_columns(rows.schema):
         column = rows.column(name)
         nulls[name] = column.null_count
-        if column.null_count == len(column):
-            continue
-        least, most = _bounds(column)
-        if least is not None:
-            lowest[name] = least
-        if most is not None:
-            highest[name] = most
-    return orjson.dumps({"numRecords": rows.num_rows, "minValues": lowest, "maxValues": highest, "nullCount": nulls}).decode()
+        if column.null_count < len(column):
+            lowest[name], highest[name] = _bounds(column)
+    statistics: dict[str, Any] = {"numRecords": rows.num_rows}
+    if None not in lowest.values() and None not in highest.values():
+        statistics |= {"minValues": lowest, "maxValues": highest, "nullCount": nulls}
+    # Characters as they are, not as \u escapes: arrow-json, in every reader tried, reads the surrogate pairs of U+20000 and above as another one.
+    return orjson.dumps(statistics).decode()
 
 
 def _bounds(column: pa.ChunkedArray) -> tuple[str | int | None, str | int | None]:

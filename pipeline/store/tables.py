@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
@@ -101,6 +101,8 @@ def _create(place: str, table: Table, options: Mapping[str, str]) -> DeltaTable:
             configuration=properties,
             storage_options=dict(options),
             raise_if_key_not_exists=False,
+            # With retries, delta-rs 1.6 makes the table a second time over the one that another process just made: it gets a new id.
+            commit_properties=CommitProperties(max_commit_retries=0),
         )
         if is_local(place):
             LocalFiles(Path(place)).sync_log([0])

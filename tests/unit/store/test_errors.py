@@ -1,0 +1,26 @@
+"""What storage says, in one line."""
+
+import errno
+
+import pytest
+
+from tracebraid.pipeline.store.errors import explain
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "transient"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write to /lake: the disk is full. Free space there", False),
+        (OSError("Generic LocalFileSystem error: No space left on device (os error 28)"), "cannot write to /lake: the disk is full", False),
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot write to /lake: permission denied. Give this user the right", False),
+        (OSError("Read-only file system (os error 30)"), "cannot write to /lake: the file system is read-only", False),
+        (OSError(errno.EIO, "Input/output error"), "cannot write to /lake: the device reports", False),
+        (OSError("connection reset\nwhile sending"), "cannot write to /lake: connection reset. Look at the storage", True),
+        (OSError(), "cannot write to /lake: OSError. Look at the storage", True),
+    ],
+)
+def test_one_line_with_what_to_do(error: OSError, line: str, transient: bool) -> None:
+    explained = explain(error, "write to /lake")
+    assert str(explained).startswith(line)
+    assert "\n" not in str(explained)
+    assert explained.transient is transient

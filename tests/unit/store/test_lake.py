@@ -1,0 +1,437 @@
+"""The commit protocol on its straight path and under faults: what is visible afterwards, and what the next owner finds."""
+
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from deltalake.schema import Field, PrimitiveType
+
+from tests.unit.store.build import GROUP, cycle, files_in_snapshots, files_on_disk, offsets, partition
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
+from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
+from tracebraid.pipeline.store.lake import Lake
+from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Interval
+
+P, Q = partition(0), partition(1)
+COMMITS = ["logs", "spans", "rejects", "intervals"]
+
+
+class Crash(Exception):
+    """Stands for the end of the process."""
+
+
+def crash_at(lake: Lake, step: str) -> None:
+    def after_step(name: str) -> None:
+        if name == step:
+            raise Crash(name)
+
+    lake.after_step = after_step
+
+
+def opened(place: Path, *partitions: object) -> Lake:
+    lake = Lake.open(str(place), {}, Clock())
+    for owner in partitions or (P,):
+        lake.read_ledger(owner)  # type: ignore[arg-type]
+    return lake
+
+
+def mixed(first: int = 0, expected: int | None = None, owner: object = P) -> Cycle:
+    """Ten records: four spans, three logs, two rejects, one dropped."""
+    at = range(first, first + 10)
+    return cycle(owner, first, first + 10, expected, spans=at[:4], logs=at[4:7], rejects=at[7:9])  # type: ignore[arg-type]
+
+
+def visible(place: Path) -> dict[str, list[int]]:
+    return {table: [offset for _, offset in offsets(place, table)] for table in ("spans", "logs", "rejects")}
+
+
+ONCE = {"spans": [0, 1, 2, 3], "logs": [4, 5, 6], "rejects": [7, 8]}
+
+
+def test_a_cycle_is_visible_once_with_its_ledger(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    steps: list[str] = []
+    lake.after_step = steps.append
+    committed = lake.commit(mixed())
+    assert steps == ["checked", "written", *(f"committed {table}" for table in COMMITS)]
+    sizes = {table: sum(path.stat().st_size for path in (tmp_path / table).glob("day=*/*")) for table in COMMITS}
+    assert committed == Committed(
+        versions=dict.fromkeys(COMMITS, 1), files=dict.fromkeys(COMMITS, 1), bytes=sizes, rows={"logs": 3, "spans": 4, "rejects": 2, "intervals": 1}
+    )
+    assert visible(tmp_path) == ONCE
+    assert opened(tmp_path).read_ledger(P) == Held(10, {}, 10)
+    assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+    log = (tmp_path / "spans/_delta_log/00000000000000000001.json").read_text()
+    assert log.count('"txn":{"appId":"cluster/id-of-otlp_spans/0","version":10}') == 1
+
+
+def test_tables_without_rows_are_not_committed(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    assert lake.commit(cycle(P, 0, 5, None)).versions == {"intervals": 1}
+    assert lake.commit(cycle(P, 5, 9, 5, spans=[6])).versions == {"spans": 1, "intervals": 2}
+    assert opened(tmp_path).read_ledger(P) == Held(9, {}, 9)
+
+
+def test_a_partition_that_was_never_read_has_no_ledger(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    assert lake.read_ledger(P) == Held(None, {}, 0)
+    lake.commit(Cycle([], [], [], [Interval(P, "start", "latest", 7, 6)], {P: None}, GROUP))
+    assert lake.read_ledger(P) == Held(7, {}, 7)
+    lake.commit(Cycle([], [], [], [Interval(P, "lost", "retention", 7, 99)], {P: 7}, GROUP))
+    assert lake.read_ledger(P) == Held(100, {}, 100)
+    assert (lake.knows_topic(Q), lake.knows_topic(P), lake.knows_topic(partition(5, "other"))) == (True, False, False)
+
+
+@pytest.mark.parametrize("step", ["checked", "written"])
+def test_a_crash_before_the_first_commit_leaves_nothing_visible(tmp_path: Path, step: str) -> None:
+    lake = opened(tmp_path)
+    crash_at(lake, step)
+    with pytest.raises(Crash):
+        lake.commit(mixed())
+    assert visible(tmp_path) == {"spans": [], "logs": [], "rejects": []}
+    assert files_in_snapshots(tmp_path) == set()
+    assert opened(tmp_path).read_ledger(P) == Held(None, {}, 0)
+
+
+@pytest.mark.parametrize("table", COMMITS)
+def test_a_cycle_torn_between_tables_is_finished_without_a_row_twice(tmp_path: Path, table: str) -> None:
+    lake = opened(tmp_path)
+    lake.commit(Cycle([], [], [], [Interval(P, "start", "earliest", 0, -1)], {P: None}, GROUP))
+    crash_at(lake, f"committed {table}")
+    with pytest.raises(Crash):
+        lake.commit(mixed(expected=0))
+    heirs = opened(tmp_path)
+    held = heirs.read_ledger(P)
+    done = COMMITS[: COMMITS.index(table) + 1]
+    if table == "intervals":
+        assert held == Held(10, {}, 10)
+    else:
+        assert held == Held(0, {(offset, 0): name for name in done for offset in ONCE[name]}, 10)
+        again = mixed(expected=0)
+        for name in ("spans", "logs", "rejects"):
+            if name in done:
+                setattr(again, name, [])
+        heirs.commit(again)
+    assert visible(tmp_path) == ONCE
+    assert opened(tmp_path).read_ledger(P) == Held(10, {}, 10)
+
+
+def test_a_torn_cycle_may_be_finished_in_smaller_ones_and_no_ledger_goes_back(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    lake.commit(Cycle([], [], [], [Interval(P, "start", "earliest", 0, -1)], {P: None}, GROUP))
+    crash_at(lake, "committed logs")
+    with pytest.raises(Crash):
+        lake.commit(mixed(expected=0))
+    heirs = opened(tmp_path)
+    heirs.commit(cycle(P, 0, 3, 0, spans=[0, 1], logs=[2]))  # a newer decoder sees a log in what was a span; logs' ledger stays at 10
+    assert heirs.read_ledger(P) == Held(3, {(offset, 0): "logs" for offset in (4, 5, 6)}, 10)
+    heirs.commit(cycle(P, 3, 10, 3, spans=[3], rejects=[7, 8]))
+    assert visible(tmp_path) == {"spans": [0, 1, 3], "logs": [2, 4, 5, 6], "rejects": [7, 8]}
+    assert heirs.read_ledger(P) == Held(10, {}, 10)
+
+
+def test_only_the_torn_cycle_itself_or_the_ledgers_go_on(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    torn = mixed()
+    crash_at(lake, "committed spans")
+    with pytest.raises(Crash):
+        lake.commit(torn)
+    lake.after_step = lambda name: None
+    with pytest.raises(OwnershipLost, match="half committed"):
+        lake.commit(mixed())
+    assert lake.commit(torn).rows == {"logs": 3, "spans": 4, "rejects": 2, "intervals": 1}
+    assert visible(tmp_path) == ONCE
+    assert lake.commit(mixed(10, 10)).versions["intervals"] == 2
+
+
+def test_the_first_owner_is_found_out_before_it_writes(tmp_path: Path) -> None:
+    zombie, owner = opened(tmp_path), opened(tmp_path)
+    owner.commit(mixed())
+    before = files_on_disk(tmp_path)
+    with pytest.raises(OwnershipLost, match=r"another writer has otlp_spans\[0\]: table logs is at offset 10, we left it at None"):
+        zombie.commit(mixed())
+    assert visible(tmp_path) == ONCE
+    assert files_on_disk(tmp_path) == before
+    assert zombie.read_ledger(P) == Held(10, {}, 10)
+    zombie.commit(mixed(10, 10))
+    with pytest.raises(OwnershipLost):
+        owner.commit(mixed(10, 10))
+
+
+@pytest.mark.parametrize("step", ["checked", "written"])
+def test_an_owner_that_comes_while_files_are_written_is_seen(tmp_path: Path, step: str) -> None:
+    zombie, owner = opened(tmp_path), opened(tmp_path)
+    zombie.after_step = lambda name: owner.commit(mixed()) and None if name == step else None
+    with pytest.raises(OwnershipLost):
+        zombie.commit(mixed())
+    assert visible(tmp_path) == ONCE
+    assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+
+
+def test_an_owner_that_comes_between_snapshot_and_commit_is_seen(tmp_path: Path) -> None:
+    """The last moment: after the check, before the commit. delta-rs sees the same app_id there."""
+    zombie, owner = opened(tmp_path), opened(tmp_path)
+    append = zombie._append
+
+    def late(*arguments: object) -> None:
+        zombie._append = append  # type: ignore[method-assign]
+        owner.commit(mixed())
+        append(*arguments)  # type: ignore[arg-type]
+
+    zombie._append = late  # type: ignore[method-assign]
+    with pytest.raises(OwnershipLost):
+        zombie.commit(mixed())
+    assert visible(tmp_path) == ONCE
+
+
+def test_partitions_of_two_processes_go_into_one_lake_at_once(tmp_path: Path) -> None:
+    first, second = opened(tmp_path, P), opened(tmp_path, Q)
+    first.after_step = lambda name: second.commit(mixed(owner=Q)) and None if name == "written" else None
+    assert first.commit(mixed()).versions == dict.fromkeys(COMMITS, 2)
+    assert {name: len(found) for name, found in visible(tmp_path).items()} == {"spans": 8, "logs": 6, "rejects": 4}
+    assert (first.read_ledger(P), first.read_ledger(Q)) == (Held(10, {}, 10), Held(10, {}, 10))
+
+
+def test_one_cycle_of_two_partitions(tmp_path: Path) -> None:
+    lake = opened(tmp_path, P, Q)
+    both, other = mixed(), mixed(owner=Q)
+    both.spans += other.spans
+    both.intervals += other.intervals
+    both.expected |= other.expected
+    lake.commit(both)
+    assert offsets(tmp_path, "spans") == [(number, offset) for number in (0, 1) for offset in range(4)]
+    assert opened(tmp_path, Q).read_ledger(Q) == Held(10, {}, 10)
+
+
+def test_a_column_added_meanwhile_does_not_lose_the_cycle(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    table = DeltaTable(str(tmp_path / "spans"))
+    lake.after_step = lambda name: table.alter.add_columns([Field("later", PrimitiveType("string"))]) if name == "written" else None  # type: ignore[list-item]
+    lake.commit(mixed())
+    assert visible(tmp_path) == ONCE
+    changing = opened(tmp_path)
+    append = changing._append
+
+    def late(*arguments: object) -> None:
+        changing._append = append  # type: ignore[method-assign]
+        DeltaTable(str(tmp_path / "logs")).alter.set_table_properties({"tracebraid.x": "1"}, raise_if_not_exists=False)
+        append(*arguments)  # type: ignore[arg-type]
+
+    changing._append = late  # type: ignore[method-assign]
+    assert changing.commit(mixed(10, 10)).versions == {"logs": 3, "spans": 3, "rejects": 2, "intervals": 2}
+    assert len(offsets(tmp_path, "logs")) == 6
+
+
+@pytest.mark.parametrize("landed", [True, False])
+@pytest.mark.parametrize("table", COMMITS)
+def test_an_answer_that_never_came_is_looked_up(tmp_path: Path, table: str, landed: bool) -> None:
+    """A commit that timed out and succeeded is taken as done; one that did not is an error, and the same cycle can be given again."""
+    lake = opened(tmp_path)
+    append = lake._append
+
+    def no_answer(name: str, *arguments: object) -> None:
+        if name == table:
+            lake._append = append  # type: ignore[method-assign]
+            if landed:
+                append(name, *arguments)  # type: ignore[arg-type]
+            raise OSError("operation timed out")
+        append(name, *arguments)  # type: ignore[arg-type]
+
+    lake._append = no_answer  # type: ignore[method-assign, assignment]
+    whole = mixed()
+    if not landed:
+        with pytest.raises(TracebraidError, match=f"cannot commit to .*/{table}: operation timed out") as error:
+            lake.commit(whole)
+        assert error.value.transient
+    assert lake.commit(whole).rows == {"logs": 3, "spans": 4, "rejects": 2, "intervals": 1}
+    assert visible(tmp_path) == ONCE
+    assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+
+
+def _age(path: Path) -> None:
+    os.utime(path, (0, path.stat().st_mtime - unsynced_age_s_max - 60))
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, _age])
+def test_files_that_are_gone_or_old_are_not_committed(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    lake = opened(tmp_path)
+    whole = mixed()
+
+    def after_step(name: str) -> None:
+        if name == "written":
+            for path in (tmp_path / "spans").rglob("day=*/*.parquet"):
+                spoil(path)
+
+    lake.after_step = after_step
+    with pytest.raises(TracebraidError, match=r"files of .*/spans are gone, or too old"):
+        lake.commit(whole)
+    assert visible(tmp_path)["spans"] == []
+    lake.after_step = lambda name: None
+    lake.commit(whole)
+    assert visible(tmp_path) == ONCE
+
+
+def test_a_lake_has_one_group(tmp_path: Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    first.claim("orders")
+    second.claim("orders")
+    with pytest.raises(TracebraidError) as error:
+        second.claim("billing")
+    assert str(error.value) == (
+        f"the lake {tmp_path} is filled by the consumer group orders, not by billing. Set ingest.group to orders, or give billing a lake of its own"
+    )
+    assert second.lake_id == first.lake_id
+    assert len(first.lake_id) == 8
+    second.commit(mixed())
+
+
+def test_a_group_that_claims_at_the_same_moment_comes_second(tmp_path: Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    refresh = second._refresh
+
+    def late(name: str) -> DeltaTable:
+        table = refresh(name)
+        second._refresh = refresh  # type: ignore[method-assign]
+        first.claim("orders")
+        return table
+
+    second._refresh = late  # type: ignore[method-assign]
+    with pytest.raises(TracebraidError, match="filled by the consumer group orders, not by billing"):
+        second.claim("billing")
+
+
+@pytest.fixture
+def small_files() -> Iterator[Callable[[int], None]]:
+    """Limits the size of files this process may write, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path: Path, small_files: Callable[[int], None]) -> None:
+    lake = opened(tmp_path)
+    whole = mixed()
+    small_files(1000)
+    with pytest.raises(TracebraidError, match=r"cannot write to .*/logs: the file size limit is too small"):
+        lake.commit(whole)
+    assert files_on_disk(tmp_path) == set()
+    small_files(resource.RLIM_INFINITY)
+    lake.commit(whole)
+    assert visible(tmp_path) == ONCE
+
+
+def test_a_failed_log_entry_leaves_nothing_and_can_be_repeated(tmp_path: Path, small_files: Callable[[int], None]) -> None:
+    lake = opened(tmp_path)
+    whole = mixed()
+    lake.after_step = lambda name: small_files(500) if name == "written" else None
+    with pytest.raises(TracebraidError, match=r"cannot commit to .*/logs: the file size limit is too small"):
+        lake.commit(whole)
+    assert visible(tmp_path) == {"spans": [], "logs": [], "rejects": []}
+    small_files(resource.RLIM_INFINITY)
+    lake.after_step = lambda name: None
+    lake.commit(whole)
+    assert visible(tmp_path) == ONCE
+    assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB; where mounting is not allowed, a user namespace has it, or the test is skipped."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(tiny_disk: Path) -> None:
+    lake = opened(tiny_disk)
+    filler = tiny_disk / "filler"
+    whole = mixed()
+    for step in ("checked", "written"):
+        free = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
+
+        def fill(name: str, step: str = step, free: int = free) -> None:
+            if name == step:
+                with open(filler, "wb", buffering=0) as file:
+                    while free > 0:
+                        try:
+                            free -= file.write(b"x" * min(free, 4096))
+                        except OSError:
+                            return
+
+        lake.after_step = fill
+        with pytest.raises(TracebraidError, match=r"cannot (write|commit) to .*: the disk is full\. Free space there"):
+            lake.commit(whole)
+        assert visible(tiny_disk) == {"spans": [], "logs": [], "rejects": []}
+        filler.unlink()
+    lake.after_step = lambda name: None
+    lake.commit(whole)
+    assert visible(tiny_disk) == ONCE
+    assert files_on_disk(tiny_disk) == files_in_snapshots(tiny_disk)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[[], Path]]:
+    """A lake that nobody may write: a read-only mount for root, plain permissions for others."""
+    place = tmp_path / "lake"
+    place.mkdir()
+    root = os.geteuid() == 0
+
+    def close() -> Path:
+        if not root:
+            for path in [place, *(path for path in place.rglob("*") if path.is_dir())]:
+                path.chmod(0o555)
+        elif subprocess.run(["mount", "--bind", "-o", "ro", str(place), str(place)], capture_output=True, check=False).returncode:
+            pytest.skip("cannot mount here, and root may write everywhere")
+        return place
+
+    yield close
+    if root:
+        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+    for path in [place, *(path for path in place.rglob("*") if path.is_dir())]:
+        path.chmod(0o755)
+
+
+def test_a_read_only_lake_can_be_read_and_says_why_it_cannot_be_written(tmp_path: Path, read_only: Callable[[], Path]) -> None:
+    opened(tmp_path / "lake").commit(mixed())
+    place = read_only()
+    lake = Lake.open(str(place), {}, Clock(), create=False)
+    assert lake.read_ledger(P) == Held(10, {}, 10)
+    with pytest.raises(TracebraidError, match=r"cannot write to .*: (the file system is read-only|permission denied)\. "):
+        lake.commit(mixed(10, 10))
+    with pytest.raises(TracebraidError, match=r"cannot claim the lake .*: (the file system is read-only|permission denied)\. "):
+        lake.claim("orders")
+    assert visible(place) == ONCE
+
+
+def test_a_lake_that_cannot_be_made(tmp_path: Path, read_only: Callable[[], Path]) -> None:
+    place = read_only()
+    with pytest.raises(TracebraidError, match=r"cannot make the table .*: (the file system is read-only|permission denied)\. "):
+        Lake.open(str(place), {}, Clock())
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(TracebraidError, match=r"cannot (make|open) the table .*: part of the path is a file\. Set TRACEBRAID_LAKE to a directory"):
+        Lake.open(str(tmp_path / "file"), {}, Clock())
+
+
+def test_checkpoints_keep_the_ledgers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracebraid.pipeline.store.tables.CHECKPOINT_INTERVAL", 5)
+    lake = opened(tmp_path)
+    for at in range(12):
+        lake.commit(cycle(P, at, at + 1, at or None, spans=[at]))
+    log = tmp_path / "spans/_delta_log"
+    assert sorted(path.name for path in log.glob("*.parquet")) == [f"{version:020}.checkpoint.parquet" for version in (4, 9)]
+    assert opened(tmp_path).read_ledger(P) == Held(12, {}, 12)
+    assert [offset for _, offset in offsets(tmp_path, "spans")] == list(range(12))
+    assert pa.table(DeltaTable(str(tmp_path / "spans")).get_add_actions(flatten=True))["max.kafka_offset"].to_pylist() == list(range(11, -1, -1))
