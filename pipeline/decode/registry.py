@@ -126,6 +126,7 @@ def _read_all(records: Records, refused: Mapping[int, str]) -> Rows:
                 else:
                     read = _configured(encoding, value)
                 read(record, rows)
+                _check_repetition(rows, mark, len(value))
         except DecodeError as error:
             _reject(rows, mark, record, error, encoding)
         except Exception as error:  # a fault of ours must not stop the partition
@@ -134,6 +135,16 @@ def _read_all(records: Records, refused: Mapping[int, str]) -> Rows:
             rows.rollback(mark)
             rows.dropped["empty"] += 1
     return rows
+
+
+def _check_repetition(rows: Rows, mark: tuple[int, int, int, int], size: int) -> None:
+    """Rows repeat their resource and scope: a megabyte of resource with ten thousand spans would be ten gigabytes. Raises DecodeError too_large."""
+    added = rows.spans.rows - mark[0] + rows.logs.rows - mark[1]
+    if added <= limits.repetition_ratio_max:
+        return
+    repeated = rows.repeated_bytes(mark, limits.repetition_ratio_max)  # what fewer rows share cannot exceed the record as often
+    if repeated > size * limits.repetition_ratio_max:
+        raise DecodeError("too_large", f"its {added} rows would repeat {repeated} bytes of resources and scopes; the record itself has {size}")
 
 
 def _reject(rows: Rows, mark: tuple[int, int, int, int], record: int, error: DecodeError, encoding: str) -> None:

@@ -5,9 +5,9 @@ In: values, a row at a time (the reference decoders are allowed to be slow). Out
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -54,6 +54,10 @@ class Columns:
         """`count` rows at once: columns of that length, absent ones as in `append`. Raises ValueError where a length differs."""
         self._rows.extend(zip(*(columns.get(name, repeat(value, count)) for name, value in self._absent.items()), strict=True))
 
+    def since(self, rows: int, name: str) -> Iterator[Any]:
+        """The values of one column from row `rows` on."""
+        return map(itemgetter(self.schema.get_field_index(name)), islice(self._rows, rows, None))
+
     def rollback(self, rows: int) -> None:
         del self._rows[rows:]
 
@@ -71,6 +75,11 @@ def _maps(column: Sequence[Attributes | Sequence[tuple[str, str | None]]]) -> pa
     keys = pa.array(list(chain.from_iterable(rows)), STRING)
     values = pa.array(list(chain.from_iterable(row.values() for row in rows)), STRING)
     return pa.MapArray.from_arrays(pa.array(offsets), keys, values).cast(ATTRIBUTES)
+
+
+def _size(attributes: Attributes | Sequence[tuple[str, str | None]]) -> int:
+    pairs = attributes.items() if isinstance(attributes, dict) else attributes
+    return sum(len(key) + len(value or "") for key, value in pairs)
 
 
 @dataclass(slots=True)
@@ -95,6 +104,18 @@ class Rows:
         if number is None:
             number = self.interned[key] = self.resource(make(), schema_url)
         return number
+
+    def repeated_bytes(self, mark: tuple[int, int, int, int], times: int) -> int:
+        """How many bytes the rows since `mark` will repeat of the resources and scopes that more than `times` of them share."""
+        total = 0
+        for columns, rows in ((self.spans, mark[0]), (self.logs, mark[1])):
+            resources = [(number, count) for number, count in Counter(columns.since(rows, "resource")).items() if count > times]
+            shared = {key: count for key, count in Counter(map(id, columns.since(rows, "scope_attributes"))).items() if count > times}
+            scopes = {id(scope): scope for scope in columns.since(rows, "scope_attributes")} if shared else {}
+            known = list(self.resources.since(0, "attributes")) if resources else []
+            total += sum(_size(known[number]) * count for number, count in resources)
+            total += sum(_size(scopes[key]) * count for key, count in shared.items())
+        return total
 
     def mark(self) -> tuple[int, int, int, int]:
         return self.spans.rows, self.logs.rows, self.rejects.rows, self.resources.rows

@@ -11,6 +11,7 @@ flatten_depth_max = 8  # objects nested deeper than this inside a JSON log objec
 attributes_per_row_max = 1024  # the rest are counted in dropped_attributes_count
 envelopes_max = 4  # one inside the other, around one log
 id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time
+repetition_ratio_max = 64  # bytes of resources and scopes that a record's rows repeat, a byte of the record: a bomb is beyond it, a Collector's batch below 20
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
 
 # Rejects.
