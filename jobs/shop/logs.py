@@ -68,7 +68,8 @@ def pino(line: Line) -> Record:
         "time": line.time_ns // 1_000_000,
         "pid": 1,
         "hostname": line.pod.name,
-        "name": line.pod.service.name,
+        "name": line.logger,
+        "service": line.pod.service.name,
         "msg": line.text,
     }
     record |= {"traceparent": f"00-{line.trace_id:032x}-{line.span_id:016x}-01"} if line.trace_id else {}

@@ -42,7 +42,7 @@ class Plan:
     start_unix_nano: int
     seed: int = 7
     minutes: float = 60
-    traces_per_minute: float = 55
+    traces_per_minute: float = 80
     fault_at: float = 0.75
 
     @property
