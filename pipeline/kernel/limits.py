@@ -17,6 +17,8 @@ inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
 # Rejects.
 reject_value_bytes_max = 64 * KIB  # a larger value keeps its first 64 KiB, its size and its hash
 reject_message_chars_max = 500
+reject_key_bytes_max = 16 * KIB  # on the topic; the table keeps all of it
+reject_headers_bytes_max = 64 * KIB  # likewise
 
 # Times, in event time beside the Kafka timestamp.
 plausible_ahead_s = 5 * 60  # later than this: clock_skew
