@@ -9,6 +9,7 @@ excludes no file. A table that is scanned several times needs the union. What th
 contents is switched off, since it would be untrue of the lake.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def files_needed(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
     """For each table of the snapshot, the files that may hold rows that `statement` (one SELECT) uses, in the snapshot's order.
 
     Run it in the transaction that then runs the statement: now() is the same in both. Leaves a schema of empty tables behind.
-    Raises duckdb.Error where the statement is wrong.
+    Raises duckdb.Error where the statement is wrong, the transaction rolled back.
     """
     everything = {table.table.name: list(table.files) for table in snapshot}
     if int(duckdb.__version__.split(".")[0]) < FIRST_READABLE:
@@ -61,8 +62,12 @@ def scan_filters(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
         connection.execute(";".join(f"CREATE TABLE IF NOT EXISTS {name} ({columns_sql(snapshot.tables[name])})" for name in BASE_VIEWS))
         connection.execute(joined_views())
         row = connection.execute(f"EXPLAIN (FORMAT json) {statement}").fetchone()
-    finally:
-        connection.execute("SET schema = 'main'; SET disabled_optimizers = ''")
+    except duckdb.Error:
+        with contextlib.suppress(duckdb.Error):  # an aborted transaction takes no settings either; there need not be one
+            connection.rollback()
+        _settle(connection)
+        raise
+    _settle(connection)
     try:
         plan = json.loads(row[1]) if row else None
     except json.JSONDecodeError:
@@ -75,6 +80,10 @@ def scan_filters(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
             filters = details.get("Filters", [])
             found.setdefault(name, []).append([filters] if isinstance(filters, str) else list(filters))
     return found
+
+
+def _settle(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET schema = 'main'; SET disabled_optimizers = ''")
 
 
 def _nodes(plan: Any) -> Iterator[_Tree]:
