@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from tracebraid.jobs.common import config_option, json_option, start
+from tracebraid.jobs.common import config_option, start
 from tracebraid.pipeline.kernel.errors import UsageError
 
 TABLE_ROWS_MAX = 200
@@ -13,11 +13,11 @@ TABLE_ROWS_MAX = 200
 @click.command(name="sql")
 @click.argument("statement")
 @config_option
-@json_option
-@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
+@click.option("--json", "form", flag_value="json", default=None, help="One JSON object a row, also at a terminal.")
+@click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
 @click.option("--parquet", metavar="FILE", default=None, help="Write the result to a Parquet file.")
 @click.option("--max-rows", default=TABLE_ROWS_MAX, show_default=True, type=click.IntRange(1), help="Rows of a table at a terminal; other forms give all.")
-def command(statement: str, config: str | None, as_json: bool, as_csv: bool, parquet: str | None, max_rows: int) -> None:
+def command(statement: str, config: str | None, form: str | None, parquet: str | None, max_rows: int) -> None:
     """Query the lake with one SELECT; `-` reads it from standard input.
 
     A table at a terminal, one JSON object a row to a pipe. Views: spans, logs, rejects, intervals, traces, trace_logs, orphan_logs,
@@ -25,8 +25,8 @@ def command(statement: str, config: str | None, as_json: bool, as_csv: bool, par
 
     Example: tracebraid sql "SELECT service_name, count(*) FROM spans WHERE status_code = 'ERROR' GROUP BY ALL"
     """
-    if as_json + as_csv + (parquet is not None) > 1:
-        raise UsageError("--json, --csv and --parquet exclude each other", "Give one")
+    if form and parquet:
+        raise UsageError(f"--{form} and --parquet exclude each other", "Give one")
     settings = start(config)
     # DuckDB and the Delta reader are imported only now: --help costs neither.
     from tracebraid.pipeline.query.render import print_table, write_csv, write_json
@@ -40,9 +40,9 @@ def command(statement: str, config: str | None, as_json: bool, as_csv: bool, par
         click.echo(f"{rows} rows in {parquet}", err=True)
         return
     with question(snapshot, sql) as (names, blocks):
-        if as_csv:
+        if form == "csv":
             write_csv(sys.stdout.buffer, names, blocks)
-        elif as_json or not sys.stdout.isatty():
+        elif form == "json" or not sys.stdout.isatty():
             write_json(sys.stdout.buffer, names, blocks)
         else:
             shown: list[tuple[object, ...]] = []

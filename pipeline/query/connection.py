@@ -12,8 +12,8 @@ from importlib import resources
 import duckdb
 import pyarrow as pa
 
-from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.environment import load_settings
+from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.query.snapshot import DataFile, Snapshot, TableSnapshot, take
 from tracebraid.schemas.table import ATTRIBUTES, BINARY, BOOL, DATE, INT32, INT64, PARTITION_COLUMN, STRING, TIMESTAMP
 
@@ -41,7 +41,7 @@ def connect(lake: str | None = None, *, config: str | None = None) -> duckdb.Duc
     The lake is `lake`, else that of the settings (TRACEBRAID_LAKE, or the file `config`).
     The connection is yours: an in-memory database beside which the lake is read only. Raises TracebraidError where there is no lake.
     """
-    settings = load_settings(config, **({"lake": lake} if lake else {}))
+    settings = load_settings(config, lake=lake)
     snapshot = take(settings.lake, settings.storage_config())
     connection = bare()
     connection.execute("SET VARIABLE tracebraid_lake = ?", [settings.lake])

@@ -69,7 +69,7 @@ def scan_filters(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
         raise
     _settle(connection)
     try:
-        plan = json.loads(row[1]) if row else None
+        plan: Any = json.loads(str(row[1])) if row else None
     except json.JSONDecodeError:
         return None
     found: dict[str, list[list[str]]] = {}
@@ -99,7 +99,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> _Tree | None:
     # 'optional: ' stands before what the scan may leave to others: it holds all the same. Quoted text is left as it is.
     plain = _OPTIONAL.sub(lambda found: found[1] or "", text)
     row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE {plain}"]).fetchone()
-    answer = json.loads(row[0]) if row else {"error": True}
+    answer: Any = json.loads(row[0]) if row else {"error": True}
     if answer["error"] or len(answer["statements"]) != 1:
         return None
     tree: _Tree = answer["statements"][0]["node"]["where_clause"]

@@ -67,10 +67,8 @@ def _spelled(value: Any) -> Any:
 
 def to_text(value: Any) -> str:
     """One value in a cell of a table or a CSV file; null is the empty text."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
+    if value is None or isinstance(value, str):
+        return value or ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
@@ -80,8 +78,8 @@ def to_text(value: Any) -> str:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
-    said = to_json(value).decode()
-    return said[1:-1] if said.startswith('"') and not isinstance(value, bytes) else (orjson.loads(said) if said.startswith('"') else said)
+    said = to_json(value)
+    return str(orjson.loads(said)) if said.startswith(b'"') else said.decode()
 
 
 def write_json(out: IO[bytes], names: Sequence[str], blocks: Iterator[list[tuple[Any, ...]]]) -> int:
@@ -106,16 +104,28 @@ def write_csv(out: IO[bytes], names: Sequence[str], blocks: Iterator[list[tuple[
     return written
 
 
-def print_table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bool, stream: IO[str] | None = None) -> None:
-    """A table at a terminal; where the columns do not fit its width, each row as a list of what is not null. `more`: rows were left off."""
+def hexdump(data: bytes) -> Iterator[str]:
+    """Offset, 16 bytes in hex, and the same as ASCII, a line each."""
+    for start in range(0, len(data), 16):
+        row = data[start : start + 16]
+        yield f"{start:08x}  {row.hex(' ', 1):<47}  {''.join(chr(byte) if 0x20 <= byte < 0x7F else '.' for byte in row)}"
+
+
+def print_table(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bool, hint: str = "--json, --csv or --parquet FILE give all", wide: bool = False
+) -> None:
+    """A table at a terminal; where the columns do not fit its width, and not `wide`, each row as a list of what is not null.
+
+    more: rows were left off, and `hint` says how to get them.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False)
+    console = Console(highlight=False)
     cells = [[visible(to_text(value), CELL_CHARS_MAX) for value in row] for row in rows]
     wanted = [max([min(len(name), 20), *(min(len(row[place]), 24) for row in cells)], default=0) for place, name in enumerate(names)]
-    if sum(wanted) + 3 * len(names) > console.width and len(names) > 6:
+    if not wide and sum(wanted) + 3 * len(names) > console.width and len(names) > 6:
         for number, row in enumerate(cells, 1):
             console.print(Text(f"row {number}", style="bold"))
             width = max(len(name) for name in names)
@@ -130,5 +140,5 @@ def print_table(names: Sequence[str], rows: Sequence[Sequence[Any]], *, more: bo
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)
-    note = f"the first {len(rows)} rows; --json, --csv or --parquet FILE give all" if more else f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    note = f"the first {len(rows)} rows; {hint}" if more else f"{len(rows)} row{'s' * (len(rows) != 1)}"
     console.print(Text(f"({note})", style="dim"))

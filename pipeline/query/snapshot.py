@@ -145,7 +145,9 @@ def _open(table: Table, root: str, remote: bool, options: dict[str, str]) -> Tab
             what = f"the table {table.name} at {where} has schema version {version}; this tracebraid reads up to {table.version}"
             raise TracebraidError(what, "Upgrade tracebraid")
         if protocol.min_reader_version > READER_VERSION_MAX:
-            what = f"the table {table.name} at {where} asks for Delta reader version {protocol.min_reader_version}; tracebraid reads version {READER_VERSION_MAX}"
+            what = (
+                f"the table {table.name} at {where} asks for Delta reader version {protocol.min_reader_version}; tracebraid reads version {READER_VERSION_MAX}"
+            )
             raise TracebraidError(what, "Another tool has changed its features: undo that, or upgrade tracebraid")
         adds = pa.table(delta.get_add_actions(flatten=True))
         adds = pa.table({name: _plain(adds[name]) for name in adds.column_names})
@@ -153,7 +155,9 @@ def _open(table: Table, root: str, remote: bool, options: dict[str, str]) -> Tab
     except TableNotFoundError:
         return TableSnapshot(table, table.arrow)
     except (DeltaError, OSError, ValueError) as error:
-        raise TracebraidError(f"cannot read the table {table.name} at {where}: {_first_line(error)}", "Check the place, its rights and storage_options") from error
+        raise TracebraidError(
+            f"cannot read the table {table.name} at {where}: {_first_line(error)}", "Check the place, its rights and storage_options"
+        ) from error
     committed = int(newest[0]["timestamp"]) if newest else None
     return TableSnapshot(table, _schema(table, delta), delta.version(), version, committed, _files(adds, where, remote), delta, adds)
 

@@ -75,7 +75,7 @@ class Trace:
 
 def trace(trace_id: str, lake: str | None = None, *, config: str | None = None) -> Trace:
     """The trace of that id, in any spelling, in the lake (else that of the settings). Raises UsageError (no id), TracebraidError (no such trace)."""
-    settings = load_settings(config, **({"lake": lake} if lake else {}))
+    settings = load_settings(config, lake=lake)
     return find(take(settings.lake, settings.storage_config()), trace_id)
 
 
@@ -175,7 +175,8 @@ def build(trace_id: str, spans: Sequence[Row], logs: Sequence[Row]) -> Trace:
 def _link(nodes: Sequence[Span], by_id: dict[str | None, list[Span]]) -> tuple[list[Span], list[Span]]:
     """Hang each span below its parent; the roots, and those whose parent is absent, or that form a ring (cut at its earliest span)."""
     parents: dict[Span, Span] = {}
-    roots, missing = [], []
+    roots: list[Span] = []
+    missing: list[Span] = []
     for node in nodes:
         same = by_id[node.row["span_id"]] if node.row["span_id"] else [node]
         above = by_id.get(node.row["parent_span_id"], []) if node.row["parent_span_id"] else []
