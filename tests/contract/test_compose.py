@@ -94,8 +94,8 @@ def test_every_command_is_one_of_ours(compose: dict[str, Any]) -> None:
 
 
 def test_a_command_that_is_not_ours_is_found() -> None:
-    assert problem(["ingets"]) == "No such command 'ingets'."
-    assert problem(["config", "shwo"]) == "No such command 'shwo'."
+    assert problem(["ingets"]).startswith("No such command 'ingets'.")
+    assert problem(["config", "shwo"]).startswith("No such command 'shwo'.")
     assert problem(["config", "show", "--jsn"]).startswith("No such option '--jsn'")
 
 

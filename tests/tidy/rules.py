@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "pipeline.rules": ("schemas", "pipeline.kernel"),
     **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", "pipeline.rules") for stage in STAGES},
     "pipeline.flow": ("schemas", "pipeline"),
+    "pipeline.load": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.
@@ -186,9 +187,9 @@ def unused(root: Path) -> list[str]:
     return [f"{m.path}:{line}: {name} is used nowhere" for m, line, name in defined if name not in used and f'"{name}"' not in strings and name != "__all__"]
 
 
-MACHINE_PATH = re.compile(r"(?<![\w.}$-])/(?:root|home/[a-z]\w*|wor" + r"k|Users/\w+)/")
+MACHINE_PATH = re.compile(r"(?<![\w.}$-])/(?:root|home/(?!someone/)\w+|wor" + r"k|Users/\w+)/")
 REGISTRY = re.compile(
-    r"(?:index-url|extra-index|trusted-host|--hash=|@ https?:)|(?:pypi|npmjs|proxy\.golang|crates|repo\d?\.maven)[\w.-]*\.(?:org|io|com|apache)\b", re.I
+    r"(?:(?:extra-)?index[-]url|trusted[-]host|--hash[=]|@ https?:)|(?:pypi|npmjs|proxy\.golang|crates|repo\d?\.maven)[\w.-]*\.(?:org|io|com|apache)\b", re.I
 )
 
 

@@ -93,7 +93,7 @@ def test_allowed_import_is_not_found(tmp_path: Path, module: str, text: str) -> 
     [
         ("pipeline__store__a", "import confluent_kafka.admin"),
         ("jobs__a", "from confluent_kafka import Producer"),
-        ("pipeline__query__a", "import deltalake"),
+        ("pipeline__source__a", "import deltalake"),
         ("pipeline__query__a", "from pyarrow import parquet"),
         ("pipeline__query__a", "import pyarrow.parquet as pq"),
         ("jobs__a", "import duckdb"),
