@@ -25,6 +25,7 @@ from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.kernel import limits
 from tracebraid.schemas.semconv import SPAN_KINDS, STATUS_CODES
 
+_NAMES = {f"resource{word}" for word in ("Spans", "Logs", "Metrics")} | {f"resource_{word}" for word in ("spans", "logs", "metrics")}
 _KINDS = {name: number for number, name in enumerate(SPAN_KINDS)} | {f"SPAN_KIND_{name}": number for number, name in enumerate(SPAN_KINDS)}
 _CODES = {name: number for number, name in enumerate(STATUS_CODES)} | {f"STATUS_CODE_{name}": number for number, name in enumerate(STATUS_CODES)}
 _LEVELS = [f"{level}{step}" for level in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for step in ("", "2", "3", "4")]
@@ -38,7 +39,7 @@ def decode_otlp_json(value: bytes, record: int, rows: Rows) -> None:
 
 def is_otlp(document: Any) -> bool:
     """Whether a parsed JSON value is an OTLP message."""
-    return isinstance(document, dict) and any(get(document, name) is not None for name in ("resourceSpans", "resourceLogs", "resourceMetrics"))
+    return isinstance(document, dict) and not _NAMES.isdisjoint(document)
 
 
 def decode_documents(parsed: list[Any], record: int, rows: Rows) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tracebraid.pipeline.decode.json_value import NotJson, parse
 from tracebraid.pipeline.decode.rows import DecodeError
 
 UINT32 = (0, 2**32 - 1)
@@ -28,15 +29,26 @@ def documents(value: bytes) -> list[Any]:
     """The JSON documents of a record: one, or one a line. Raises DecodeError malformed, invalid_utf8, too_deep."""
     value = value.removeprefix(_BOM)
     try:
-        return [orjson.loads(value)]
+        return [_load(value)]
     except orjson.JSONDecodeError as error:
         lines = [line for line in value.split(b"\n") if line.strip()]
         if len(lines) < 2:
             raise _explained(error) from None
     try:
-        return [orjson.loads(line) for line in lines]
+        return [_load(line) for line in lines]
     except orjson.JSONDecodeError as error:
         raise _explained(error) from None
+
+
+def _load(text: bytes) -> Any:
+    """orjson's reading, else the lenient one: some SDKs write NaN, and JavaScript's write half of a surrogate pair."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        try:
+            return parse(text, exact=True)
+        except NotJson:
+            raise error from None
 
 
 def get(owner: dict[str, Any], name: str) -> Any:

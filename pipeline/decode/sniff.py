@@ -110,14 +110,15 @@ def _signal_of(value: bytes, start: int, stop: int, left: list[int]) -> Signal:
         if (number, kind) in _KNOWN:
             candidates = {signal for signal in candidates if (number, kind) in _FIELDS[signal]}
             if len(candidates) == 1:
-                return candidates.pop()
+                return next(iter(candidates))
             if kind == LENGTH:
                 lengths[number] = begin, end
-    if "spans" in candidates and _length(lengths, 1) in (8, 16) and _length(lengths, 2) == 8:
+    # A field of a wrong wire type leaves no candidate; what has a span's ids is still a span.
+    if ("spans" in candidates or not candidates) and _length(lengths, 1) in (8, 16) and _length(lengths, 2) == 8:
         return "spans"
     if "metrics" in candidates and lengths.keys() & _METRIC_DATA and 1 in lengths:
         return "metrics"
-    return "logs" if candidates and "logs" in candidates and 5 in lengths and _is_any_value(value, *lengths[5]) else "ambiguous"
+    return "logs" if "logs" in candidates and 5 in lengths and _is_any_value(value, *lengths[5]) else "ambiguous"
 
 
 def _length(lengths: dict[int, tuple[int, int]], number: int) -> int:
