@@ -36,4 +36,4 @@ def command(trace_id: str, config: str | None, as_json: bool, everything: bool, 
 
     console = Console(highlight=False)
     for line in as_lines(found, everything):
-        console.print(line, no_wrap=True, overflow="ellipsis", crop=console.is_terminal, soft_wrap=not console.is_terminal)
+        console.print(line, soft_wrap=True) if not console.is_terminal else console.print(line, no_wrap=True, overflow="ellipsis")

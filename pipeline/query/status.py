@@ -5,6 +5,7 @@ In: a Snapshot, the clock, and a function that says where partitions end. Out: a
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.records import Partition
@@ -82,9 +83,7 @@ def status(snapshot: Snapshot, clock: Clock, watermarks: Watermarks | None = Non
     keys = [Partition(row[0], row[1], row[2], row[3]) for row in rows]
     asked = [key for key in keys if key.cluster != FILES_CLUSTER]
     ends = watermarks(asked) if watermarks is not None and asked else {}
-    partitions = [
-        PartitionStatus(*row[:6], _lag(key, row[5], ends), *map(int, row[6:15]), *map(to_text, row[15:17])) for key, row in zip(keys, rows, strict=True)
-    ]
+    partitions = [_partition(row, _lag(key, row[5], ends)) for key, row in zip(keys, rows, strict=True)]
     commits = [table.committed_ms for table in snapshot if table.committed_ms is not None and table.files]
     return LakeStatus(
         lake=snapshot.lake,
@@ -104,3 +103,8 @@ def _lag(partition: Partition, next_offset: int, ends: Mapping[Partition, int]) 
     if partition.cluster == FILES_CLUSTER:
         return 0
     return max(ends[partition] - next_offset, 0) if partition in ends else None
+
+
+def _partition(row: tuple[Any, ...], lag: int | None) -> PartitionStatus:
+    values = [*row[:6], lag, *(int(count) for count in row[6:15]), to_text(row[15]), to_text(row[16])]
+    return PartitionStatus(*values)

@@ -41,8 +41,11 @@ class Span:
 
 @dataclass(slots=True, eq=False)
 class Log:
+    """One log line, or several equal in all that is shown."""
+
     row: Row
     offset_ns: int | None = None
+    sent: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ def _load(snapshot: Snapshot, trace_id: str) -> Trace | None:
 
 
 def build(trace_id: str, spans: Sequence[Row], logs: Sequence[Row]) -> Trace:
-    """Put rows of the tables spans and logs together; rows equal in all that is shown are one span, sent more than once."""
+    """Put rows of the tables spans and logs together; rows equal in all that is shown are one span, or log line, sent more than once."""
     sent = Counter(tuple(row.items()) for row in spans)
     nodes = sorted((Span(dict(items), count) for items, count in sent.items()), key=lambda node: (_start(node.row), str(node.row["span_id"])))
     start_ns = min((row["start_unix_nano"] for row in spans if row["start_unix_nano"] is not None), default=None)
@@ -151,7 +154,8 @@ def build(trace_id: str, spans: Sequence[Row], logs: Sequence[Row]) -> Trace:
     for node in nodes:
         by_id[node.row["span_id"]].append(node)
     roots, missing = _link(nodes, by_id)
-    loose = [line for row in logs if not _place(line := Log(row, _minus(_time(row), start_ns)), by_id)]
+    lines = [Log(dict(said), _minus(_time(dict(said)), start_ns), count) for said, count in Counter(tuple(row.items()) for row in logs).items()]
+    loose = [line for line in lines if not _place(line, by_id)]
     if roots:
         roots[0].logs += loose
         roots[0].logs.sort(key=lambda line: line.offset_ns or 0)

@@ -13,11 +13,12 @@ from rich.text import Text
 from tracebraid.pipeline.query.render import CELL_CHARS_MAX, visible
 from tracebraid.pipeline.query.trace import Log, Row, Span, Trace
 
-BAR_CHARS = 24
+BAR_CHARS = 16
 REPEATS_MAX = 4  # siblings of one service and name; beyond it those that fail and the slowest stand for all
 LOGS_MAX = 8  # lines of one span; beyond it those of severity ERROR and the first stand for all
 SEVERITY_ERROR, SEVERITY_WARN = 17, 13
-INDENT_MAX = 40  # levels that are drawn; deeper ones say their depth
+LEFT_CHARS = 20  # offset and duration
+INDENT_MAX = 24  # levels that are drawn; deeper ones say their depth
 _COLORS = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta", "bright_blue", "yellow", "bright_yellow")
 
 
@@ -94,7 +95,7 @@ def as_rows(trace: Trace) -> Iterator[Row]:
             renamed = {"span_kind" if name == "kind" else name: value for name, value in item.row.items()}
             yield {"kind": "span", "depth": depth, "offset_ns": item.offset_ns, "sent": item.sent, "missing_parent": id(item) in orphans, **renamed}
         elif isinstance(item, Log):
-            yield {"kind": "log", "depth": depth, "offset_ns": item.offset_ns, **item.row}
+            yield {"kind": "log", "depth": depth, "offset_ns": item.offset_ns, "sent": item.sent, **item.row}
 
 
 def as_lines(trace: Trace, everything: bool = False) -> Iterator[Text]:
@@ -102,11 +103,15 @@ def as_lines(trace: Trace, everything: bool = False) -> Iterator[Text]:
     yield _header(trace)
     orphans = {id(span) for span in trace.missing_parent}
     said_missing = False
+    services: dict[int, str] = {}  # of the span last shown at each depth: a child of the same service does not repeat it
     for depth, item in items(trace, everything):
         if id(item) in orphans and not said_missing:
             said_missing = True
-            yield Text.assemble(" " * (24 + BAR_CHARS), ("missing parent", "bold yellow"))
-        yield _line(trace, depth, item)
+            services.clear()
+            yield Text.assemble(" " * (LEFT_CHARS + BAR_CHARS + 1), ("missing parent", "bold yellow"))
+        yield _line(trace, depth, item, services.get(depth - 1))
+        if isinstance(item, Span):
+            services[depth] = item.row["service_name"] or "?"
 
 
 def _header(trace: Trace) -> Text:
@@ -118,24 +123,25 @@ def _header(trace: Trace) -> Text:
     return text
 
 
-def _line(trace: Trace, depth: int, item: Span | Log | Folded) -> Text:
-    indent = "  " * min(depth, INDENT_MAX) + (f"({depth}) " if depth > INDENT_MAX else "")
+def _line(trace: Trace, depth: int, item: Span | Log | Folded, above: str | None) -> Text:
+    indent = " " * min(depth, INDENT_MAX) + (f"({depth}) " if depth > INDENT_MAX else "")
     if isinstance(item, Folded):
         more = f"… {item.count} more {visible(item.what, 80)}"
         if item.total_ns or item.slowest_ns:
             more += f", {duration(item.total_ns)} together, the slowest {duration(item.slowest_ns)}"
         if item.below:
             more += f", {_count(item.below, 'span')} below"
-        return Text.assemble(" " * (24 + BAR_CHARS), indent, (f"{more} (--all)", "dim italic"))
+        return Text.assemble(" " * (LEFT_CHARS + BAR_CHARS + 1), indent, (f"{more} (--all)", "dim italic"))
     offset = "" if item.offset_ns is None else ("+" if item.offset_ns >= 0 else "-") + duration(abs(item.offset_ns))
     if isinstance(item, Log):
-        return Text.assemble((f"{offset:>11}", "dim"), " " * (13 + BAR_CHARS), indent, *_log(item.row))
+        return Text.assemble((f"{offset:>9}", "dim"), " " * (LEFT_CHARS - 8 + BAR_CHARS), indent, *_log(item))
     row = item.row
     failed = row["status_code"] == "ERROR"
-    text = Text.assemble((f"{offset:>11}", "dim"), f"{duration(row['duration_ns']):>11} ", (_bar(trace, item), "red" if failed else "blue"), " ", indent)
-    service = visible(row["service_name"] or "?", 60)
-    text.append(service, style=color(service))
-    text.append(f" {visible(row['name'] or '?', 120)}", style="bold red" if failed else "bold")
+    text = Text.assemble((f"{offset:>9}", "dim"), f" {duration(row['duration_ns']):>9} ", (_bar(trace, item), "red" if failed else "blue"), " ", indent)
+    service = row["service_name"] or "?"
+    if service != above:
+        text.append(f"{visible(service, 60)} ", style=f"bold {color(service)}")
+    text.append(visible(row["name"] or "?", 120), style="red" if failed else color(service))
     if row["kind"] not in (None, "UNSPECIFIED", "INTERNAL"):
         text.append(f" {visible(row['kind']).lower()}", style="dim")
     if failed:
@@ -145,7 +151,8 @@ def _line(trace: Trace, depth: int, item: Span | Log | Folded) -> Text:
     return text
 
 
-def _log(row: Row) -> Iterator[tuple[str, str] | str]:
+def _log(log: Log) -> Iterator[tuple[str, str] | str]:
+    row = log.row
     number = row["severity_number"] or 0
     style = "bold red" if number >= SEVERITY_ERROR else "yellow" if number >= SEVERITY_WARN else "dim"
     yield "│ ", "dim"
@@ -153,6 +160,8 @@ def _log(row: Row) -> Iterator[tuple[str, str] | str]:
     if row["logger"]:
         yield f"{visible(row['logger'], 60)}: ", "dim"
     yield visible(row["body"] or "", CELL_CHARS_MAX), "red" if number >= SEVERITY_ERROR else ""
+    if log.sent > 1:
+        yield f" (sent {log.sent} times)", "dim"
     if row["exception_type"]:
         yield visible(f" {row['exception_type']}: {row['exception_message'] or ''}", CELL_CHARS_MAX), "red"
 
