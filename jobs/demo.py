@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,14 @@ import click
 from rich.console import Console
 
 from tracebraid.jobs.common import json_option, set_up_logging
-from tracebraid.jobs.shop import Message, Plan, simulate
+from tracebraid.jobs.shop import Plan, simulate
 from tracebraid.jobs.summary import Ran, show, summarize
 from tracebraid.pipeline.flow import Ingest, run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 from tracebraid.pipeline.kernel.settings import LogSettings, Settings, StreamSettings, TopicSettings
-from tracebraid.pipeline.publish.embedded import HistoryProducer, embedded_broker
+from tracebraid.pipeline.publish.embedded import embedded_broker
+from tracebraid.pipeline.publish.producer import Message, Publisher
 
 TOPICS = (
     TopicSettings(name="otlp_spans", encoding="otlp_proto"),
@@ -76,30 +77,35 @@ def _place(lake: Path | None, keep: bool) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _Shop:
-    """The shop's thread: it sends the plan's records, waiting for the reader now and then."""
+    """The shop's thread: it sends the plan's records, and waits when the reader is far behind."""
 
     plan: Plan
-    producer: HistoryProducer
+    publisher: Publisher
     stop: threading.Event
+    sent: int = 0
+    sent_bytes: int = 0  # of the records' values
     read: int = 0  # records that ingest has taken
     complete: bool = False
     failure: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self.producer.send(self._paced(simulate(self.plan)))
-            self.complete = True
+            self.send()
         except BaseException as error:
             self.failure = error
             self.stop.set()
 
-    def _paced(self, messages: Iterable[Message]) -> Iterator[Message]:
-        for message in messages:
-            while self.producer.sent.records - self.read > ahead_records_max and not self.stop.is_set():
+    def send(self) -> None:
+        for record in simulate(self.plan):
+            while self.sent - self.read > ahead_records_max and not self.stop.is_set():
                 self.stop.wait(0.02)
             if self.stop.is_set():
                 return
-            yield message
+            self.publisher.send(Message(record.topic, record.value, record.key, record.headers, record.timestamp_ms))
+            self.sent += 1
+            self.sent_bytes += len(record.value)
+        self.publisher.flush()
+        self.complete = True
 
 
 def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], None]) -> Ran:
@@ -108,23 +114,25 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
     Raises TracebraidError when no record moves for 30 s.
     """
     stop = threading.Event()
-    with embedded_broker() as address:
+    with embedded_broker([topic.name for topic in TOPICS]) as address:
         settings = _settings(address, place)
-        shop = _Shop(plan, HistoryProducer(address, [topic.name for topic in TOPICS]), stop)
+        # Without keys librdkafka would fill one partition for as long as it lingers; the demo wants them all in use.
+        publisher = Publisher.plain({**settings.client_config(), "sticky.partitioning.linger.ms": "0"}, clock)
+        shop = _Shop(plan, publisher, stop)
         moved = [0, clock.monotonic_s()]
         began_s, began_cpu_s = clock.monotonic_s(), _cpu_s()
         first_s = [0.0]
 
         def watch(ingest: Ingest) -> None:
             shop.read = ingest.flow.totals.records
-            tell(shop.read, shop.producer.sent.records)
+            tell(shop.read, shop.sent)
             if shop.read > moved[0]:
                 moved[:] = shop.read, clock.monotonic_s()
                 first_s[0] = first_s[0] or clock.monotonic_s()
-            if shop.complete and shop.read >= shop.producer.sent.records:
+            if shop.complete and shop.read >= shop.sent:
                 stop.set()
             elif clock.monotonic_s() - moved[1] > stalled_s_max:
-                raise TracebraidError(f"the demo stands still at {shop.read:,} of {shop.producer.sent.records:,} records", "Please report it")
+                raise TracebraidError(f"the demo stands still at {shop.read:,} of {shop.sent:,} records", "Please report it")
 
         thread = threading.Thread(target=shop.run, name="shop", daemon=True)
         thread.start()
@@ -133,12 +141,13 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
         finally:
             stop.set()
             thread.join()
+            publisher.close()
         if shop.failure:
             raise shop.failure
         return Ran(
             lake=str(place),
             totals=totals,
-            value_bytes=shop.producer.sent.value_bytes,
+            value_bytes=shop.sent_bytes,
             seconds=clock.monotonic_s() - began_s,
             waited_s=(first_s[0] or began_s) - began_s,
             cpu_s=_cpu_s() - began_cpu_s,

@@ -16,33 +16,42 @@ from tracebraid.jobs.shop.logs import SPELLINGS
 from tracebraid.jobs.shop.services import SERVICES
 from tracebraid.pipeline.flow import Totals
 from tracebraid.pipeline.query.connection import connect
+from tracebraid.pipeline.query.trace import trace
+from tracebraid.pipeline.query.tree import as_lines
 
 # Own time: what a span took beyond its children, overlaps counted once. Own error: one that no child explains.
 # So a service that only waits for another stays as it was, and the one at fault stands out.
 CULPRIT = """\
 WITH change AS (SELECT max(start_time) - INTERVAL {seconds} SECOND AS since FROM spans),
 children AS (
-  SELECT trace_id, parent_span_id AS span_id, start_unix_nano AS began, end_unix_nano AS ended, status_code = 'ERROR' AS failed,
-         max(end_unix_nano) OVER (PARTITION BY trace_id, parent_span_id ORDER BY start_unix_nano ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy_until
+  SELECT trace_id, parent_span_id AS span_id, status_code = 'ERROR' AS failed, start_unix_nano AS began, end_unix_nano AS ended,
+         max(end_unix_nano) OVER (PARTITION BY trace_id, parent_span_id ORDER BY start_unix_nano
+                                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS busy_until
   FROM spans WHERE parent_span_id IS NOT NULL
 ),
 below AS (
-  SELECT trace_id, span_id, bool_or(failed) AS failed, sum(greatest(0, least(ended, end_unix_nano) - greatest(began, coalesce(busy_until, 0)))) AS ns
+  SELECT trace_id, span_id, bool_or(failed) AS failed,
+         sum(greatest(0, least(ended, end_unix_nano) - greatest(began, coalesce(busy_until, 0)))) AS ns
   FROM children JOIN spans USING (trace_id, span_id) GROUP BY ALL
 ),
 request AS (
-  SELECT service_name, trace_id, min(start_time) >= any_value(since) AS late, max(service_version) AS version, max(duration_ns) / 1e6 AS ms,
-         sum(duration_ns - coalesce(ns, 0)) / 1e6 AS own_ms,
+  SELECT service_name, trace_id, min(start_time) >= any_value(since) AS late, max(service_version) AS version,
+         max(duration_ns) / 1e6 AS ms, sum(duration_ns - coalesce(ns, 0)) / 1e6 AS own_ms,
          bool_or(status_code = 'ERROR' AND kind IN ('SERVER', 'CONSUMER')) AS failed,
          bool_or(status_code = 'ERROR' AND NOT coalesce(failed, false)) AS own_failed
   FROM spans LEFT JOIN below USING (trace_id, span_id) CROSS JOIN change GROUP BY service_name, trace_id
 )
 SELECT service_name AS service,
-  round(100 * avg(failed::INT) FILTER (NOT late), 1) AS error_pct_before,         round(100 * avg(failed::INT) FILTER (late), 1) AS error_pct_after,
-  round(quantile_cont(ms, 0.99) FILTER (NOT late)) AS p99_ms_before,              round(quantile_cont(ms, 0.99) FILTER (late)) AS p99_ms_after,
-  round(100 * avg(own_failed::INT) FILTER (NOT late), 1) AS own_error_pct_before, round(100 * avg(own_failed::INT) FILTER (late), 1) AS own_error_pct_after,
-  round(quantile_cont(own_ms, 0.99) FILTER (NOT late)) AS own_p99_ms_before,      round(quantile_cont(own_ms, 0.99) FILTER (late)) AS own_p99_ms_after,
-  max(version) FILTER (NOT late) AS version_before,                               max(version) FILTER (late) AS version_after
+  round(100 * avg(failed::INT) FILTER (NOT late), 1)     AS error_pct_before,
+  round(100 * avg(failed::INT) FILTER (late), 1)         AS error_pct_after,
+  round(quantile_cont(ms, 0.99) FILTER (NOT late))       AS p99_ms_before,
+  round(quantile_cont(ms, 0.99) FILTER (late))           AS p99_ms_after,
+  round(100 * avg(own_failed::INT) FILTER (NOT late), 1) AS own_error_pct_before,
+  round(100 * avg(own_failed::INT) FILTER (late), 1)     AS own_error_pct_after,
+  round(quantile_cont(own_ms, 0.99) FILTER (NOT late))   AS own_p99_ms_before,
+  round(quantile_cont(own_ms, 0.99) FILTER (late))       AS own_p99_ms_after,
+  max(version) FILTER (NOT late)                         AS version_before,
+  max(version) FILTER (late)                             AS version_after
 FROM request GROUP BY service_name
 ORDER BY own_p99_ms_after - own_p99_ms_before DESC NULLS LAST
 """
@@ -60,6 +69,7 @@ NEXT = (
     "SELECT caller, callee, calls, errors, round(p99_ms) AS p99_ms FROM service_edges ORDER BY errors DESC, p99_ms DESC LIMIT 10",
     "SELECT time, service_name, severity_text, body FROM trace_logs WHERE severity_number >= 17 ORDER BY time DESC LIMIT 10",
 )
+plain_width = 170  # columns where the output is no terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ def show(summary: dict[str, Any], *, as_json: bool, kept: bool) -> None:
         return
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=170)
+        console = Console(highlight=False, width=plain_width)
     _show_rates(console, summary)
     _show_logs(console, summary)
     _show_rejects(console, summary)
@@ -157,11 +167,13 @@ def _show_rejects(console: Console, summary: dict[str, Any]) -> None:
 def _show_slowest(console: Console, summary: dict[str, Any]) -> None:
     slowest = summary["slowest"]
     _title(console, f"The slowest trace: {slowest['root_name']}, {slowest['ms']:,.0f} ms, {slowest['spans']} spans, {slowest['logs']} logs")
+    for line in as_lines(trace(slowest["trace_id"], summary["lake"])):
+        console.print(line, no_wrap=True, overflow="ellipsis")
 
 
 def _show_culprit(console: Console, summary: dict[str, Any]) -> None:
     _title(console, "Which service is at fault? In SQL:")
-    console.print(Syntax(summary["sql"], "sql", background_color="default") if console.is_terminal else summary["sql"], markup=False)
+    console.print(Syntax(summary["sql"], "sql", background_color="default", word_wrap=True) if console.is_terminal else summary["sql"], markup=False)
     table = _table("service", "errors %", "p99 ms", "own errors %", "own p99 ms", "version")
     for row in summary["services"]:
         pairs = [_pair(row[f"{name}_before"], row[f"{name}_after"]) for name in ("error_pct", "p99_ms", "own_error_pct", "own_p99_ms", "version")]
@@ -171,7 +183,7 @@ def _show_culprit(console: Console, summary: dict[str, Any]) -> None:
     console.print(
         f"{worst['service']} is at fault: without what it waits for, its p99 went from {worst['own_p99_ms_before']:,.0f} to"
         f" {worst['own_p99_ms_after']:,.0f} ms, with errors of its own in {worst['own_error_pct_after']} % of its requests,"
-        f" since version {worst['version_after']}. Who is slow beside it waits for it.",
+        f" since version {worst['version_after']}. The others that are slow wait for it.",
         style="bold",
     )
 

@@ -23,6 +23,7 @@ SPANS_TOPIC = "otlp_spans"
 LOGS_TOPIC = "otlp_logs"
 SECOND = 1_000_000_000
 slot_ns = 10 * SECOND  # the Collector sends a service's batch this often
+garbage_slots = 60  # every so many slots come records that are none
 
 
 class Message(NamedTuple):
@@ -63,14 +64,15 @@ def simulate(plan: Plan) -> Iterator[Message]:
     spans: defaultdict[int, list[Span]] = defaultdict(list)  # by the slot in which they end
     lines: defaultdict[int, list[Line]] = defaultdict(list)
     now = float(plan.start_unix_nano)
-    slot = plan.start_unix_nano // slot_ns
+    slot = first_slot = plan.start_unix_nano // slot_ns
     for pod in (pod for pods in fleet.before.values() for pod in pods):
         lines[slot].append(_aside(pod, plan.start_unix_nano, "configuration loaded"))
     _rollout(fleet, lines)
     while True:
         now += rnd.expovariate(_per_ns(plan, now))
         while slot < int(now) // slot_ns and slot <= plan.end_unix_nano // slot_ns:
-            yield from _send(slot, spans.pop(slot, []), lines.pop(slot, []), rnd)
+            broken = rnd if slot % garbage_slots == (first_slot + 3) % garbage_slots else None
+            yield from _send(spans.pop(slot, []), lines.pop(slot, []), broken)
             slot += 1
         if now >= plan.end_unix_nano:
             break
@@ -83,7 +85,7 @@ def simulate(plan: Plan) -> Iterator[Message]:
                 line.trace_id = line.span_id = 0  # some code path lost the context
             lines[line.time_ns // slot_ns].append(line)
     for slot in sorted(spans.keys() | lines.keys()):
-        yield from _send(slot, spans[slot], lines[slot], rnd)
+        yield from _send(spans[slot], lines[slot], None)
 
 
 def _per_ns(plan: Plan, now_ns: float) -> float:
@@ -122,8 +124,8 @@ def _aside(pod: Pod, at: int, text: str) -> Line:
     return Line(pod, at, "INFO", f"{pod.service.name}.main", text)
 
 
-def _send(slot: int, spans: list[Span], lines: list[Line], rnd: Random) -> Iterator[Message]:
-    """The records of one slot, by their time."""
+def _send(spans: list[Span], lines: list[Line], broken: Random | None) -> Iterator[Message]:
+    """The records of one slot, by their time; with `broken`, some that are none among them."""
     found: list[Message] = []
     found.extend(Message(SPANS_TOPIC, None, value, (), last_ns // 1_000_000) for value, last_ns in span_batches(spans))
     batched = [line for line in lines if line.pod.service.library == "otlp"]
@@ -132,22 +134,20 @@ def _send(slot: int, spans: list[Span], lines: list[Line], rnd: Random) -> Itera
         if line.pod.service.library != "otlp":
             topic, value = write(line)
             found.append(Message(topic, None, value, (), line.time_ns // 1_000_000))
-    found.extend(_garbage(slot, found, rnd))
+    if broken and found:
+        found.extend(_garbage(found, broken))
     found.sort(key=lambda message: message.timestamp_ms)
     yield from found
 
 
-def _garbage(slot: int, found: list[Message], rnd: Random) -> Iterator[Message]:
+def _garbage(found: list[Message], rnd: Random) -> Iterator[Message]:
     """A few records that are none: cut off, not JSON, or metrics on the wrong topic."""
-    if slot % 60 or not found:
-        return
     at = found[-1].timestamp_ms
     spans = next((message.value for message in found if message.topic == SPANS_TOPIC), b"")
     yield Message(SPANS_TOPIC, None, spans[: len(spans) * 2 // 3], (), at)
     yield Message(APP_LOGS, None, b'{"level":"info","ts":17', (), at)
-    yield Message(APP_LOGS, None, rnd.randbytes(48), (), at)
-    if slot % 120 == 0:
-        # ExportMetricsServiceRequest{ResourceMetrics{ScopeMetrics{Metric{name, sum{data point}}}}}
-        point = encode.message(1, b"\x19" + (at * 1_000_000).to_bytes(8, "little") + b"\x31" + (42).to_bytes(8, "little"))
-        metric = encode.message(1, b"http.server.requests") + encode.message(7, point)
-        yield Message(SPANS_TOPIC, None, encode.message(1, encode.message(2, encode.message(2, metric))), (), at)
+    yield Message(APP_LOGS, None, b"\xff" + rnd.randbytes(48), (), at)
+    # ExportMetricsServiceRequest{ResourceMetrics{ScopeMetrics{Metric{name, sum{data point}}}}}
+    point = encode.message(1, b"\x19" + (at * 1_000_000).to_bytes(8, "little") + b"\x31" + (42).to_bytes(8, "little"))
+    metric = encode.message(1, b"http.server.requests") + encode.message(7, point)
+    yield Message(SPANS_TOPIC, None, encode.message(1, encode.message(2, encode.message(2, metric))), (), at)

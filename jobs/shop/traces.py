@@ -42,6 +42,8 @@ class Walk:
             if span.failure:
                 break
         span.end_ns = now + self.latency(endpoint.own_ms * 0.4, 0.3)
+        if span.end_ns > deadline_ns and not span.failure:
+            span.failure = Failure("DEADLINE_EXCEEDED", "the caller's deadline has passed", 4)
         span.own = self.answer(endpoint, span)
         took_ms = (span.end_ns - start_ns) / MS
         if span.failure:

@@ -2,19 +2,23 @@
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tracebraid.pipeline.publish.embedded import HistoryProducer, embedded_broker
+from tracebraid.pipeline.publish.embedded import embedded_broker
+from tracebraid.pipeline.publish.producer import Message, Publisher
 
 
 def test_records_arrive_as_they_were_sent() -> None:
     sent = [
-        ("a", b"key", b"one", (("trace", b"\x00\xff"), ("trace", b"again")), 1_700_000_000_123),
-        ("a", None, b"two" * 10_000, (), 1_600_000_000_000),
-        ("b", None, b"three", (), 1_500_000_000_000),
+        Message("a", b"one", b"key", (("trace", b"\x00\xff"), ("trace", b"again")), 1_700_000_000_123),
+        Message("a", b"two" * 10_000, None, (), 1_600_000_000_000),
+        Message("b", b"three", None, (), 1_500_000_000_000),
     ]
-    with embedded_broker() as address:
-        producer = HistoryProducer(address, ["a", "b"])
-        producer.send(sent)
-        assert (producer.sent.records, producer.sent.value_bytes) == (3, 3 + 30_000 + 5)
+    with embedded_broker(["a", "b"]) as address:
+        publisher = Publisher.plain({"bootstrap.servers": address})
+        assert [publisher.partitions(topic) for topic in ("a", "b", "c")] == [4, 4, 0]
+        for message in sent:
+            publisher.send(message)
+        publisher.flush()
+        publisher.close()
         consumer = Consumer({"bootstrap.servers": address, "group.id": "any", "enable.partition.eof": True, "log_level": 2})
         places = [TopicPartition(topic, number, 0) for topic in ("a", "b") for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
         consumer.assign(places)
@@ -26,6 +30,6 @@ def test_records_arrive_as_they_were_sent() -> None:
                 ends += 1
             else:
                 headers = tuple(message.headers() or ())
-                found.append((message.topic(), message.key(), message.value(), headers, message.timestamp()[1]))
+                found.append(Message(message.topic(), message.value(), message.key(), headers, message.timestamp()[1]))
         consumer.close()
-    assert sorted(found, key=lambda record: -record[4]) == sent
+    assert sorted(found, key=lambda record: -record.timestamp_ms) == sent
