@@ -62,7 +62,9 @@ def unwrap(content: dict[str, Any] | str, exact: bool = False) -> Log:
         log.fields = content
     for fields in reversed(outer):
         for name, value in fields.items():
-            log.fields[name if name not in log.fields else f"{log.envelope}.{name}"] = value
+            while name in log.fields:
+                name = f"{log.envelope}.{name}"  # noqa: PLW2901
+            log.fields[name] = value
     return log
 
 

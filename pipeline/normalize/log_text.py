@@ -42,11 +42,13 @@ _NAMED_PAIRS = re.compile(r"\{|[a-z_]{1,32}=")  # how JSON and logfmt begin
 
 _CLOCK = r"(?:\d{4}[-/]\d\d[-/]\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
 _THREAD = r"\[ {0,16}([^\[\]]{1,128})\] "
-# TIME [THREAD] LEVEL [THREAD] LOGGER#LINE …, LOGGER - …, LOGGER : …; Spring Boot puts PID --- before its thread.
+# TIME [THREAD] LEVEL [THREAD] LOGGER#LINE …, LOGGER - …, LOGGER : …
+# Spring Boot has PID --- [APPLICATION] [THREAD] [CORRELATION] before its logger, the first and the last of them only where they are set.
 _LOGBACK = re.compile(
-    rf"{_CLOCK} {{1,3}}(?:{_THREAD})?(?:{_WORD}) {{1,3}}(?:\d{{1,8}} --- )?(?:{_THREAD})?(?:\[[^\]]{{0,128}}\] )?"
+    rf"{_CLOCK} {{1,3}}(?:{_THREAD})?(?:{_WORD}) {{1,3}}(\d{{1,8}} --- )?(?:{_THREAD})?(?:\[ {{0,64}}([^\[\]]{{0,128}})\] )?(?:\[[^\[\]]{{0,128}}\] )?"
     r"([^\s\"]{1,256}?)(?:#\d{1,7}(?= )| {1,40}[-:](?= ))"
 )
+_CORRELATION = re.compile(r"[0-9a-f]{16,32}-[0-9a-f]{16}")
 _PYTHON = re.compile(rf"{_CLOCK} - ([\w.]{{1,128}}) - (?:{_WORD}) - ")
 
 
@@ -114,7 +116,9 @@ def origin_in(text: str) -> tuple[str | None, str | None]:
     head = text[: 2 * _HEAD_CHARS]
     logback = _LOGBACK.match(head)
     if logback:
-        before, after, logger = logback.groups()
+        before, spring_boot, after, second, logger = logback.groups()
+        if spring_boot and second and second.strip() and not _CORRELATION.fullmatch(second):
+            after = second
         thread = before or after
         return logger, thread.strip() if thread else None
     python = _PYTHON.match(head)

@@ -13,7 +13,19 @@ from tracebraid.schemas.table import HEADERS
 
 KAFKA_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 # What every row has of its record and of its moment; the rest is the log's own.
-_GIVEN = {"day", "tenant", "kafka_cluster", "kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset", "kafka_time", "ingested_at", "time", "observed_time"}
+_GIVEN = {
+    "day",
+    "tenant",
+    "kafka_cluster",
+    "kafka_topic",
+    "kafka_topic_id",
+    "kafka_partition",
+    "kafka_offset",
+    "kafka_time",
+    "ingested_at",
+    "time",
+    "observed_time",
+}
 
 
 def records_of(values: Sequence[bytes], encoding: str = "auto", headers: Sequence[Any] | None = None) -> Records:

@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.normalize.log_build import normalized
+from tracebraid.pipeline.decode.json_logs import decode_json
+from tracebraid.pipeline.decode.rows import DecodeError, Rows
+from tracebraid.pipeline.kernel import limits
+
+INVALID = Path(__file__).parents[2] / "data" / "invalid"
+TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+def rows_of(value: bytes) -> list[tuple[str, str | None, dict[str, Any]]]:
+    """Form, body and attributes of the rows of one record."""
+    rows = Rows()
+    decode_json(value, 0, rows)
+    return [(row["form"], row["body"], dict(row["attributes"])) for row in rows.finish().logs.to_pylist()]
+
+
+def test_an_object_is_flattened_with_numbers_in_json_spelling() -> None:
+    value = b'{"a":{"b":1,"c":{"d":true}},"e":[1,{"f":null}],"g":null,"h":1.5,"i":18446744073709551615,"j":{},"k":"1"}'
+    assert rows_of(value) == [
+        ("json", None, {"a.b": "1", "a.c.d": "true", "e": '[1,{"f":null}]', "g": None, "h": "1.5", "i": "18446744073709551615", "j": "{}", "k": "1"})
+    ]
+
+
+def test_one_record_holds_several_objects() -> None:
+    one, two = ("json", None, {"a": "1"}), ("json", None, {"b": "2"})
+    assert rows_of(b'[{"a":1},{"b":2}]') == [one, two]
+    assert rows_of(b'{"a":1}\n{"b":2}\n') == [one, two]
+    assert rows_of(b'\xef\xbb\xbf{"a":1}\r\n\r\n{"b":2}') == [one, two]
+    assert rows_of(b'"{\\"a\\":1}"') == [one]
+    assert rows_of(b'{\n "a": 1\n}') == [one]
+
+
+def test_a_string_is_a_text() -> None:
+    assert rows_of(b'"payment declined\\nsecond line"') == [("text", "payment declined\nsecond line", {})]
+
+
+def test_rows_are_indexed_within_their_record() -> None:
+    rows = Rows()
+    decode_json(b'[{"a":1},"x"]', 0, rows)
+    decode_json(b'{"a":1}', 1, rows)
+    logs = rows.finish().logs
+    assert (logs.column("record").to_pylist(), logs.column("record_index").to_pylist()) == ([0, 0, 1], [0, 1, 0])
+
+
+def test_objects_nested_beyond_the_limit_stay_json() -> None:
+    names = [f"n{level}" for level in range(limits.flatten_depth_max + 1)]
+    value = "".join(f'{{"{name}":' for name in names) + "1" + "}" * len(names)
+    assert rows_of(value.encode()) == [("json", None, {".".join(names[:-1]): f'{{"{names[-1]}":1}}'})]
+
+
+def test_a_million_fields_hold_the_cap_and_are_counted() -> None:
+    rows = Rows()
+    decode_json(b"{" + b",".join(b'"k%d":%d' % (number, number) for number in range(1_000_000)) + b"}", 0, rows)
+    row = rows.finish().logs.to_pylist()[0]
+    assert (len(row["attributes"]), row["dropped_attributes_count"]) == (limits.attributes_per_row_max, 1_000_000 - limits.attributes_per_row_max)
+
+
+def test_too_many_logs_in_one_record_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "record_rows_max", 2)
+    for value in (b"[1,2,3]", b"{}\n{}\n{}"):
+        with pytest.raises(DecodeError) as refused:
+            decode_json(value, 0, Rows())
+        assert refused.value.reason == "too_large"
+
+
+BROKEN: dict[str, Any] = {
+    "json-truncated": [("text", '{"time":"2026-01-01T00:00:00Z","level":"error","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","msg":"cut of', {})],
+    "json-trailing-garbage": [
+        (
+            "text",
+            '{"log":"12:00:00.000 WARN  a.B#1 TraceID: 4bf92f3577b34da6a3ce929d0e0e4736 SpanID: 00f067aa0ba902b7 x\\n",'
+            '"stream":"stdout","time":"2026-01-01T00:00:00.5Z"}}"',
+            {},
+        )
+    ],
+    "json-too-deep": [("text", '{"a":' * 10000 + "1" + "}" * 10000, {})],
+    "json-too-deep-array": [("text", "[" * 10000 + "]" * 10000, {})],
+    "json-nan": [("json", None, {"level": "info", "value": "NaN", "list": "[Infinity]"})],
+    "json-beyond-a-double": [("json", None, {"level": "info", "value": "1e400"})],
+    "json-integer-beyond-64-bits": [("json", None, {"id": "123456789012345678901234567890", "list": "[18446744073709551616]"})],
+    "json-lone-surrogate": [("json", None, {"msg": "cut emoji \ufffd"})],
+    "json-duplicate-keys": [("json", None, {"a": "2", "b.c": "3", "b.c#2": "4"})],
+    "json-one-broken-line": [("json", None, {"msg": "one"}), ("text", '{"msg":"two', {}), ("json", None, {"msg": "three"})],
+    "json-not-an-object": [("text", "42", {})],
+    "json-mixed-array": [("json", None, {"msg": "one"}), ("text", "two", {}), ("text", "3", {}), ("text", "null", {})],
+    "json-empty-array": [],
+    "json-invalid-trace-id": [("json", None, {"msg": "x", "trace_id": "0000", "span_id": "zz"})],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_json_is_kept(name: str) -> None:
+    assert rows_of((INVALID / name).read_bytes()) == BROKEN[name]
+
+
+def test_every_broken_file_is_kept_rejected_or_dropped_by_every_encoding() -> None:
+    files = sorted(path for path in INVALID.iterdir() if path.name.startswith(("json-", "text-")))
+    refused = {"json-not-utf8": "invalid_utf8", "text-not-utf8": "invalid_utf8", "text-utf16": "invalid_utf8"}
+    for path in files:
+        for encoding in ("json", "text"):
+            result = normalized([path.read_bytes()], encoding)
+            reasons = result.rejects.column("reason").to_pylist()
+            assert reasons == ([refused[path.name]] if path.name in refused else []), (path.name, encoding)
+
+
+def test_a_broken_envelope_still_has_its_ids_its_time_and_its_level() -> None:
+    [row] = normalized([(INVALID / "json-trailing-garbage").read_bytes()]).logs.to_pylist()
+    picked = ("trace_id", "span_id", "trace_id_source", "severity_text", "severity_number", "time_unix_nano")
+    assert [row[name] for name in picked] == [TRACE_ID, SPAN_ID, "text", "WARN", 13, 1_767_225_600_500_000_000]
