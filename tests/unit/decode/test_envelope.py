@@ -1,3 +1,5 @@
+"""Envelopes taken off: what is left of the log, and what they say of its resource."""
+
 import json
 from typing import Any
 

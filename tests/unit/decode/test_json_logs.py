@@ -1,3 +1,5 @@
+"""JSON log objects, whole and broken: one file a mistake under tests/data/invalid."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Text logs: what is one log, what is several, what is refused."""
+
 import pytest
 
 from tracebraid.pipeline.decode.rows import DecodeError, Rows

@@ -1,3 +1,5 @@
+"""Searching texts: its bounds in time and length."""
+
 import time
 
 import pytest

@@ -1,3 +1,5 @@
+"""Times as logs write them."""
+
 import pytest
 
 from tracebraid.pipeline.normalize.log_time import Moment, parse_time

@@ -1,3 +1,5 @@
+"""Logs of the usual libraries, as their rows in the table: what each field and each shape of line gives."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Level words and numbers by OpenTelemetry's table."""
+
 import pytest
 
 from tracebraid.pipeline.normalize.severity import severity_number

@@ -1,3 +1,5 @@
+"""Ids in every form: the vectors of tests/data/trace_ids.json."""
+
 import json
 from pathlib import Path
 from typing import Any
