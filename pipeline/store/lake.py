@@ -102,8 +102,8 @@ class Lake:
     def commit(self, cycle: Cycle) -> Committed:
         """Make a cycle visible. Every partition in it must have been read by read_ledger, or committed, by this object before.
 
-        1. Every ledger of every partition is what we last wrote or read; else another owns it. Later, a zombie's rows would be written
-           for nothing; it is no fence by itself.
+        1. The ledgers of intervals are what we last wrote or read; else another owns a partition. Skipped, a zombie would write files for
+           nothing; it is no fence, since an owner may come after it.
         2. Files are written under fresh names, and synced with their directories. After 3, the log would name files that a crash, or a
            full disk, never lets be; readers of the snapshot would fail.
         3. For logs, spans, rejects, intervals, in this order, tables without rows left out (intervals before the others would let the next
@@ -139,9 +139,8 @@ class Lake:
         for partition in targets:
             if self._torn.get(partition, cycle.progress) is not cycle.progress:
                 raise OwnershipLost(f"an earlier cycle of {partition} is half committed: its ledgers must be read again")
-        for table in TABLES:
-            if table.name not in cycle.progress.attempts:
-                self._check_ledgers(table.name, self._refresh(table.name), cycle, targets)
+        if INTERVALS.name not in cycle.progress.attempts:
+            self._check_ledgers(INTERVALS.name, self._refresh(INTERVALS.name), cycle, targets)
 
     def _check_ledgers(self, name: str, snapshot: DeltaTable, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
         for partition in targets:

@@ -155,7 +155,7 @@ def test_the_first_owner_is_found_out_before_it_writes(tmp_path: Path) -> None:
     zombie, owner = opened(tmp_path), opened(tmp_path)
     owner.commit(mixed())
     before = files_on_disk(tmp_path)
-    with pytest.raises(OwnershipLost, match=r"another writer has otlp_spans\[0\]: table logs is at offset 10, we left it at None"):
+    with pytest.raises(OwnershipLost, match=r"another writer has otlp_spans\[0\]: table intervals is at offset 10, we left it at None"):
         zombie.commit(mixed())
     assert visible(tmp_path) == ONCE
     assert files_on_disk(tmp_path) == before
@@ -345,7 +345,7 @@ def test_a_failed_log_entry_leaves_nothing_and_can_be_repeated(tmp_path: Path, s
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB; where mounting is not allowed, a user namespace has it, or the test is skipped."""
+    """A file system of 1 MiB; where mounting is not allowed the test is skipped, and the limit on file sizes above stands for it."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False)

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.store.build import NOON_US, partition, rows
-from tracebraid.pipeline.kernel.limits import row_group_rows_max
 from tracebraid.pipeline.store import parquet
 from tracebraid.pipeline.store.files import LocalFiles, StoredFiles
 from tracebraid.pipeline.store.parquet import encode_rows, write_rows
@@ -62,7 +61,6 @@ def test_row_groups_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = encode_rows(LOGS, [rows(LOGS, partition(), range(5))])
     metadata = pq.ParquetFile(pa.BufferReader(file.data)).metadata
     assert [metadata.row_group(at).num_rows for at in range(metadata.num_row_groups)] == [2, 2, 1]
-    assert row_group_rows_max == 128 * 1024
 
 
 @pytest.mark.parametrize("remote", [False, True])
