@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # exported, though not by name
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ABSENT, DENIED, IDENTITY, UNREACHABLE, ErrorLog, client_logger, explain
@@ -28,7 +28,7 @@ FRAME_BYTES = 256  # a batch's and a record's own fields, generously
 BROKER_DEFAULT_BYTES = 1_000_000
 LEFT_OUT = "tracebraid.value_left_out"
 DEFAULTS = {"client.id": "tracebraid", "compression.type": "lz4", "linger.ms": "20", "partitioner": "murmur2_random"}  # as Java's clients place keys
-OWN = {"acks": "all", "enable.idempotence": "true", "delivery.report.only.error": "true"}
+OWN = {"acks": "all", "enable.idempotence": "true"}
 # Other names of what is ours: given too, the later of the two would win.
 ALIASES = frozenset({"request.required.acks", "delivery.timeout.ms", "message.timeout.ms", "transactional.id", "transaction.timeout.ms"})
 
@@ -83,7 +83,7 @@ class Publisher:
         return publisher
 
     def _new(self) -> Producer:
-        config: dict[str, Any] = {**self._config, "error_cb": self.errors, "on_delivery": self._undelivered}
+        config: dict[str, Any] = {**self._config, "error_cb": self.errors, "on_delivery": self._undelivered, "delivery.report.only.error": True}
         try:
             return Producer(config, logger=client_logger())
         except KafkaException as error:
@@ -207,14 +207,14 @@ class Publisher:
             self._produce(message, partition)
         except KafkaException as error:
             self._refuse(error.args[0], f"writing to topic {message.topic}")
-        if self.failures and "MSG_SIZE_TOO_LARGE" not in self.failures:
+        if self._failed():
             self._refuse_failures(message.topic)
 
     def flush(self, topic: str = "") -> None:
         """Until everything queued is delivered or has failed. Raises TracebraidError for failures other than too large a record."""
         while self._producer.flush(1.0):
             pass
-        if self.failures.total() > self.failures["MSG_SIZE_TOO_LARGE"]:
+        if self._failed():
             self._refuse_failures(topic)
 
     def close(self) -> None:
@@ -222,17 +222,21 @@ class Publisher:
         self._producer.flush(CALL_S)
 
     def _produce(self, message: Message, partition: int) -> None:
-        headers = list(message.headers) or None
+        headers: Any = list(message.headers) or None
         while True:
             try:
                 self._producer.produce(message.topic, message.value, message.key, partition, timestamp=message.timestamp_ms, headers=headers)
             except BufferError:
                 self._producer.poll(0.05)
-                if self.failures:
-                    return
+                if self._failed():
+                    return  # the caller learns of it at its next step
             else:
                 self._producer.poll(0)
                 return
+
+    def _failed(self) -> bool:
+        """Whether a message failed for another reason than its size, which is that message's alone."""
+        return self.failures.total() > self.failures["MSG_SIZE_TOO_LARGE"]
 
     def _refuse_failures(self, topic: str) -> NoReturn:
         name = next(name for name in self.failures if name != "MSG_SIZE_TOO_LARGE")

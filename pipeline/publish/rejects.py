@@ -38,7 +38,8 @@ def to_message(row: Mapping[str, Any], topic: str) -> Message:
     key, value = row["record_key"], row["record_value"]
     if key is not None and len(key) > limits.reject_key_bytes_max:
         facts["key_bytes"], key = str(len(key)), None
-    kept, room = [], limits.reject_headers_bytes_max
+    kept: list[tuple[str, bytes | None]] = []
+    room = limits.reject_headers_bytes_max
     for header in row["record_headers"] or ():
         room -= len(header["key"].encode()) + len(header["value"] or b"")
         if room < 0:

@@ -43,10 +43,28 @@ def open_file(path: Path) -> io.BufferedReader:
 
 def records(raw: BinaryIO) -> Iterator[bytes]:
     """The records of `raw`, blank lines left out. Raises Broken after the last whole record before a fault."""
-    try:
-        yield from _framed(_inflated(raw))
-    except BROKEN as error:
-        raise Broken(f"its compression is broken: {error or 'it ends too early'}") from None
+    stream = _Stream(_inflated(raw))
+    yield from _framed(stream)
+    if stream.fault:
+        raise Broken(stream.fault)
+
+
+class _Stream:
+    """Reads until the end or a fault, which it keeps, so that all records before it come out first."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self.source = source
+        self.fault = ""
+
+    def read(self) -> bytes:
+        """About a chunk; b'' at the end and from a fault on."""
+        if self.fault:
+            return b""
+        try:
+            return self.source.read(CHUNK_BYTES)
+        except BROKEN as error:
+            self.fault = f"its compression is broken: {error if str(error) else 'it ends too early'}"
+            return b""
 
 
 def _inflated(raw: BinaryIO) -> BinaryIO:
@@ -86,9 +104,9 @@ class _Zstd(io.RawIOBase):
                 return inflated
 
 
-def _framed(stream: BinaryIO) -> Iterator[bytes]:
-    head = stream.read(CHUNK_BYTES)
-    while head and len(head) < PREFIX_BYTES + 1 and (more := stream.read(CHUNK_BYTES)):
+def _framed(stream: _Stream) -> Iterator[bytes]:
+    head = stream.read()
+    while head and len(head) < PREFIX_BYTES + 1 and (more := stream.read()):
         head += more
     if len(head) > PREFIX_BYTES and head[0] <= limits.record_bytes_max >> 24:
         return _messages(stream, head)
@@ -97,7 +115,7 @@ def _framed(stream: BinaryIO) -> Iterator[bytes]:
     return _lines(stream, head)
 
 
-def _lines(stream: BinaryIO, chunk: bytes) -> Iterator[bytes]:
+def _lines(stream: _Stream, chunk: bytes) -> Iterator[bytes]:
     kept = b""
     while chunk:
         *lines, kept = (kept + chunk).split(b"\n")
@@ -106,28 +124,29 @@ def _lines(stream: BinaryIO, chunk: bytes) -> Iterator[bytes]:
                 yield stripped
         if len(kept) > limits.record_bytes_max:
             raise Broken(f"a line is longer than {limits.record_bytes_max // limits.MIB} MiB")
-        chunk = stream.read(CHUNK_BYTES)
-    if kept.strip():
+        chunk = stream.read()
+    if kept.strip() and not stream.fault:  # else it may be half a line
         yield kept.rstrip(b"\r")
 
 
-def _document(stream: BinaryIO, document: bytes) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
+def _document(stream: _Stream, document: bytes) -> Iterator[bytes]:
+    while chunk := stream.read():
         document += chunk
         if len(document) > limits.record_bytes_max:
             raise Broken(f"the document is longer than {limits.record_bytes_max // limits.MIB} MiB; write one object a line")
-    yield document
+    if not stream.fault:
+        yield document
 
 
-def _messages(stream: BinaryIO, buffer: bytes) -> Iterator[bytes]:
+def _messages(stream: _Stream, buffer: bytes) -> Iterator[bytes]:
     at = 0
     while True:
         while len(buffer) - at < PREFIX_BYTES or len(buffer) - at - PREFIX_BYTES < int.from_bytes(buffer[at : at + PREFIX_BYTES], "big"):
             if len(buffer) - at >= PREFIX_BYTES and (size := int.from_bytes(buffer[at : at + PREFIX_BYTES], "big")) > limits.record_bytes_max:
                 raise Broken(f"a message claims {size} bytes, the limit is {limits.record_bytes_max}")
-            chunk = stream.read(CHUNK_BYTES)
+            chunk = stream.read()
             if not chunk:
-                if at < len(buffer):
+                if at < len(buffer) and not stream.fault:
                     raise Broken("it ends within a message")
                 return
             buffer, at = buffer[at:] + chunk, 0
@@ -142,8 +161,11 @@ def _messages(stream: BinaryIO, buffer: bytes) -> Iterator[bytes]:
 
 def _one_frame(message: bytes) -> bytes:
     """A message that was compressed by itself. Raises Broken where it inflates beyond the limit."""
-    frame = zstandard.ZstdDecompressor().stream_reader(message)
-    inflated = frame.read(limits.inflated_bytes_max + 1)
-    if len(inflated) > limits.inflated_bytes_max:
-        raise Broken(f"a message inflates to more than {limits.inflated_bytes_max // limits.MIB} MiB")
+    stream, inflated = _Stream(cast("BinaryIO", _Zstd(io.BytesIO(message)))), b""
+    while piece := stream.read():
+        inflated += piece
+        if len(inflated) > limits.inflated_bytes_max:
+            raise Broken(f"a message inflates to more than {limits.inflated_bytes_max // limits.MIB} MiB")
+    if stream.fault:
+        raise Broken(stream.fault)
     return inflated

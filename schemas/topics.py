@@ -1,0 +1,29 @@
+"""tracebraid's own topics: what each holds, and how it is to be made."""
+
+from dataclasses import dataclass
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`retention_ms` -1: for ever. `compacted`: the last message of a key is kept. `max_message_bytes`: 0 leaves the broker's default."""
+
+    name: str
+    partitions: int
+    retention_ms: int
+    compacted: bool
+    comment: str
+    max_message_bytes: int = 0
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's settings of the topic, as texts."""
+        sized = {"max.message.bytes": str(self.max_message_bytes)} if self.max_message_bytes else {}
+        return {"cleanup.policy": "compact" if self.compacted else "delete", "retention.ms": str(self.retention_ms), **sized}
+
+
+# Names and retention are defaults; the settings of the stage that writes the topic may say otherwise.
+TOPICS = {
+    "rejects": Topic("tracebraid.rejects", 6, 14 * 24 * HOUR_MS, False, "What could not be decoded: the original bytes, the facts in headers."),
+}
