@@ -39,7 +39,7 @@ clean:  ## remove .venv, caches and builds
 # An environment is of one Python: asked for another, it is made anew. Its own setuptools builds us, so that the build is pinned too.
 $(MADE):
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here: install Python 3.11 to 3.14 (Debian: apt install python3), or name one: make PYTHON=python3.13" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); tracebraid needs 3.11 to 3.14: name another, as in make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null || { echo "$(PYTHON) is $$($(PYTHON) -V 2>&1 | head -n 1); tracebraid needs 3.11 to 3.14: name another, as in make PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: apt install python3-venv) and run make again" >&2; exit 1; }
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
