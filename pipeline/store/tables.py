@@ -88,7 +88,8 @@ def _create(place: str, table: Table, options: Mapping[str, str]) -> DeltaTable:
         SCHEMA_VERSION: str(table.version),
         "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
         "delta.logRetentionDuration": LOG_RETENTION,
-        # Without this, delta-rs and Spark heed the statistics of the first 32 columns alone.
+        # Without this, delta-rs and Spark heed the statistics of the first 32 columns alone; and deltalake 1.6 has PyArrow drop files whose
+        # statistics lack a column named here. So this list never grows for a table that has files.
         "delta.dataSkippingStatsColumns": ",".join(pruned_columns(table.arrow)),
     }
     try:

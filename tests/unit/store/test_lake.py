@@ -151,6 +151,19 @@ def test_only_the_torn_cycle_itself_or_the_ledgers_go_on(tmp_path: Path) -> None
     assert lake.commit(mixed(10, 10)).versions["intervals"] == 2
 
 
+def test_after_reading_the_ledgers_a_torn_cycle_is_finished_by_another(tmp_path: Path) -> None:
+    lake = opened(tmp_path)
+    crash_at(lake, "committed spans")
+    with pytest.raises(Crash):
+        lake.commit(mixed())
+    lake.after_step = lambda name: None
+    assert lake.read_ledger(P) == Held(None, {(offset, 0): name for name in ("logs", "spans") for offset in ONCE[name]}, 10)
+    rest = mixed()
+    rest.logs = rest.spans = []
+    assert lake.commit(rest).rows == {"rejects": 2, "intervals": 1}
+    assert visible(tmp_path) == ONCE
+
+
 def test_the_first_owner_is_found_out_before_it_writes(tmp_path: Path) -> None:
     zombie, owner = opened(tmp_path), opened(tmp_path)
     owner.commit(mixed())
