@@ -15,7 +15,7 @@ from tracebraid.pipeline.query.trace import trace
 from tracebraid.pipeline.query.tree import as_lines
 
 NEXT = (
-    "SELECT error_type, server_address, count(*) FROM spans WHERE service_name = 'payment' AND status_code = 'ERROR' GROUP BY ALL ORDER BY 3 DESC",
+    "SELECT server_address, error_type, count(*) AS calls FROM spans WHERE service_name = 'payment' AND kind = 'CLIENT' AND status_code = 'ERROR' GROUP BY ALL",
     "SELECT caller, callee, calls, errors, round(p99_ms) AS p99_ms FROM service_edges ORDER BY errors DESC, p99_ms DESC LIMIT 10",
     "SELECT time, service_name, severity_text, body FROM trace_logs WHERE severity_number >= 17 ORDER BY time DESC LIMIT 10",
 )
