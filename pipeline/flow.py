@@ -26,10 +26,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from tracebraid.pipeline.normalize.batch import normalize
-from tracebraid.pipeline.publish.producer import Publisher
-from tracebraid.pipeline.publish.rejects import OpenRejects
-from tracebraid.pipeline.source.files import FileSource
 
 from tracebraid.pipeline.decode.registry import DECODER_VERSION, decode
 from tracebraid.pipeline.kernel import limits
@@ -38,6 +34,11 @@ from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.normalize.batch import normalize
+from tracebraid.pipeline.publish.producer import Publisher
+from tracebraid.pipeline.publish.rejects import OpenRejects
+from tracebraid.pipeline.publish.topics import apply, own_topics
+from tracebraid.pipeline.source.files import FileSource
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Expired, Owner
 from tracebraid.pipeline.store.cycle import OpenCycle
@@ -193,8 +194,8 @@ class Ingest:
         self.clock = flow.clock
         self.last_stream_s = flow.clock.monotonic_s()
         owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
-        own_topics = [self.settings.stream.rejects_topic]
-        self.source = KafkaSource(self.settings.client_config(), self.settings.topics, flow.group, owner, flow.clock, own_topics)
+        written = [topic.name for topic in own_topics(self.settings)]
+        self.source = KafkaSource(self.settings.client_config(), self.settings.topics, flow.group, owner, flow.clock, own_topics=written)
 
     # 1. Start.
 
@@ -330,7 +331,10 @@ def run_ingest(
     lake = Lake.open(settings.lake, settings.storage_config(), clock, create=True)
     group = settings.ingest.group or f"tracebraid-{lake.lake_id}"
     lake.claim(group)
-    publisher = Publisher.transactional(settings.client_config(), group) if settings.stream.enabled else None
+    publisher = None
+    if settings.stream.enabled:
+        apply(settings.client_config(), own_topics(settings), settings.stream.replication_factor)  # now, not when the first reject needs its topic
+        publisher = Publisher.transactional(settings.client_config(), group, clock)
     ingest = Ingest(Flow(settings, lake, group, metrics=metrics, clock=clock, stream=publisher is not None), publisher)
     try:
         while not stop.is_set() and not (drain and ingest.source.drained()):

@@ -49,7 +49,7 @@ def produce(broker: Any, topic: str, first: int, last: int, *, partitions: int =
 
 
 def numbers(settings: Settings) -> list[int]:
-    rows = connect(settings.lake).sql("select attributes['number']::int n from logs order by n").fetchall()
+    rows = connect(settings.lake).execute("select attributes['number']::int n from logs order by n").fetchall()
     return [number for (number,) in rows]
 
 
@@ -58,11 +58,11 @@ def intervals_are_whole(settings: Settings) -> None:
     database = connect(settings.lake)
     gaps = """select * from (select first_offset, lag(last_offset) over (partition by kafka_topic_id, kafka_partition order by first_offset, last_offset) before
               from intervals) where before is not null and first_offset <> before + 1"""
-    assert database.sql(gaps).fetchall() == []
+    assert database.execute(gaps).fetchall() == []
     totals = "select sum(rows_logs), sum(rows_spans), sum(rows_rejected), sum(rows_in) - sum(rows_dropped) from intervals"
     held = "select (select count(*) from logs), (select count(*) from spans), (select count(*) from rejects)"
-    logs, spans, rejects, kept = database.sql(totals).fetchone() or ()
-    assert (logs, spans, rejects) == database.sql(held).fetchone()
+    logs, spans, rejects, kept = database.execute(totals).fetchone() or ()
+    assert (logs, spans, rejects) == database.execute(held).fetchone()
     assert kept == logs + spans + rejects
 
 
@@ -73,7 +73,7 @@ def test_poison_goes_to_rejects_and_the_partition_moves_on(broker: Any, tmp_path
     totals = run_ingest(settings, drain=True)
     assert (totals.records, totals.logs, totals.rejects) == (1000, 980, 20)
     assert numbers(settings) == [n for n in range(1000) if n % 50]
-    kept = connect(settings.lake).sql("select record_value, reason from rejects order by record_value").fetchall()
+    kept = connect(settings.lake).execute("select record_value, reason from rejects order by record_value").fetchall()
     assert sorted(value for value, _ in kept) == sorted(b"\xff\xfe\xfd" + str(n).encode() for n in range(0, 1000, 50))
     intervals_are_whole(settings)
     published = read_all(broker, settings.stream.rejects_topic, 20)
@@ -120,7 +120,7 @@ def test_a_crash_between_any_two_tables_neither_loses_nor_doubles(broker: Any, t
     ingest.close()
     run_ingest(settings.model_copy(update={"ingest": IngestSettings(flush_records=100)}), drain=True)
     assert numbers(settings) == [n for n in range(300) if n % 30]
-    rejected = connect(settings.lake).sql("select kafka_offset from rejects order by 1").fetchall()
+    rejected = connect(settings.lake).execute("select kafka_offset from rejects order by 1").fetchall()
     assert rejected == [(n,) for n in range(0, 300, 30)]
     intervals_are_whole(settings)
 

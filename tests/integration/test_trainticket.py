@@ -32,7 +32,7 @@ def check(lake: Path, truth: dict[str, Any]) -> None:
     database = connect(str(lake))
 
     def one(query: str) -> Any:
-        row = database.sql(query).fetchone()
+        row = database.execute(query).fetchone()
         assert row is not None
         return row[0] if len(row) == 1 else row
 
@@ -47,18 +47,18 @@ def check(lake: Path, truth: dict[str, Any]) -> None:
     assert one("select count(*), count(*) filter (complete) from traces") == (truth["traces"], truth["traces"])
     absent = "from spans s where parent_span_id is not null and (trace_id, parent_span_id) not in (select (trace_id, span_id) from spans)"
     assert one(f"select count(*) {absent}") == truth["spans_whose_parent_is_absent"]
-    assert dict(database.sql("select service_name, count(*) from spans group by 1").fetchall()) == truth["spans_by_service"]
+    assert dict(database.execute("select service_name, count(*) from spans group by 1").fetchall()) == truth["spans_by_service"]
     slow = "select service_name, round(quantile_cont(end_unix_nano - start_unix_nano, 0.99) / 1e6, 3) p99 from spans group by 1 order by p99 desc limit 5"
-    assert dict(database.sql(slow).fetchall()) == truth["p99_ms_by_service"]
+    assert dict(database.execute(slow).fetchall()) == truth["p99_ms_by_service"]
     longest = "select trace_id, count(*) n from spans group by 1 order by n desc limit 1"
-    assert dict(database.sql(longest).fetchall()) == truth["longest_trace_spans"]
-    assert list(one("select min(start_unix_nano), max(end_unix_nano) from spans")) == truth["time_range_unix_nano"]
+    assert dict(database.execute(longest).fetchall()) == truth["longest_trace_spans"]
+    assert list(one("select min(start_unix_nano), max(start_unix_nano) from spans")) == truth["time_range_unix_nano"]
 
     assert one("select count(*), count(trace_id) from logs") == (truth["logs"], truth["logs_with_trace_id"])
     assert one("select count(*) from logs where trace_id in (select trace_id from spans)") == truth["logs_joined_by_trace_id"]
     joined = "select count(*) from logs where (trace_id, span_id) in (select (trace_id, span_id) from spans)"
     assert one(joined) == truth["logs_joined_by_trace_and_span_id"]
-    assert dict(database.sql("select severity_text, count(*) from logs group by 1").fetchall()) == truth["logs_by_level"]
+    assert dict(database.execute("select severity_text, count(*) from logs group by 1").fetchall()) == truth["logs_by_level"]
     broken = "select count(*), count(trace_id), count(span_id) from logs where container_name is null and k8s_pod_name is null"
     assert one(broken) == (truth["log_lines_not_one_json_object"],) * 3
     assert one("select count(*) from rejects") == 0
