@@ -69,7 +69,7 @@ def _plain(opened: Any, unfold: Unfold) -> Any:
     work: list[tuple[Any, Any, Any, int]] = [(root, 0, opened, 1)]
     while work:
         parent, place, node, depth = work.pop()
-        if depth > limits.nesting_depth_max:
+        if depth > limits.nesting_depth_max and node.__class__ in (list, dict):
             raise DecodeError("too_deep", f"an attribute or body nests deeper than {limits.nesting_depth_max} levels")
         if node.__class__ is list:
             parent[place] = array = [None] * len(node)
