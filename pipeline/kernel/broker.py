@@ -62,6 +62,7 @@ class ErrorLog:
         self.clock = clock
         self.seen: Counter[str] = Counter()
         self.last: dict[str, str] = {}
+        self.connected = False  # until then a failure is the caller's one line, and these would stand beside it
         self._logged_at: dict[str, float] = {}
 
     def __call__(self, error: ClientError) -> None:
@@ -71,7 +72,7 @@ class ErrorLog:
         self.last[name] = error.str()
         if now - self._logged_at.get(name, -REPEAT_S) >= REPEAT_S:
             self._logged_at[name] = now
-            log.warning("kafka", error=name, text=error.str())
+            (log.warning if self.connected else log.debug)("kafka", error=name, text=error.str())
 
     def refusal(self) -> tuple[str, str] | None:
         """(name, text) of a refusal of our identity, which no waiting mends."""

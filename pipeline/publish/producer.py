@@ -100,6 +100,7 @@ class Publisher:
             self._again(lambda: self._producer.init_transactions(CALL_S), limits.broker_wait_s)
         except KafkaException as error:
             self._refuse(error.args[0], "starting transactions")
+        self.errors.connected = True
 
     # Transactions.
 
@@ -199,6 +200,7 @@ class Publisher:
                 if error.args[0].name() not in UNREACHABLE or self.errors.refusal() or self.clock.monotonic_s() >= deadline:
                     self._refuse(error.args[0], "connecting to Kafka")
             else:
+                self.errors.connected = True
                 return len(found.partitions) if found else 0
 
     def send(self, message: Message, partition: int = -1) -> None:

@@ -50,6 +50,7 @@ class Cluster:
                 if self.errors.refusal() or left <= 0 or failure.name() not in PASSING:
                     raise explain(*self.errors.cause(failure.name(), failure.str()), self.brokers, "connecting to Kafka") from None
             else:
+                self.errors.connected = True
                 self.id = found.cluster_id or self.brokers
                 return sorted(found.topics)
 
