@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.records import Partition
+from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Interval
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
@@ -91,3 +93,26 @@ def files_in_snapshots(lake: Path) -> set[str]:
 
 def utc(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / 1e6, UTC)
+
+
+P, Q = partition(0), partition(1)
+
+
+def opened(place: Path, *partitions: Partition) -> Lake:
+    lake = Lake.open(str(place), {}, Clock())
+    for owner in partitions or (P,):
+        lake.read_ledger(owner)
+    return lake
+
+
+def mixed(first: int = 0, expected: int | None = None, owner: Partition = P) -> Cycle:
+    """Ten records: four spans, three logs, two rejects, one dropped."""
+    at = range(first, first + 10)
+    return cycle(owner, first, first + 10, expected, spans=at[:4], logs=at[4:7], rejects=at[7:9])
+
+
+def visible(place: Path) -> dict[str, list[int]]:
+    return {table: [offset for _, offset in offsets(place, table)] for table in ("spans", "logs", "rejects")}
+
+
+ONCE = {"spans": [0, 1, 2, 3], "logs": [4, 5, 6], "rejects": [7, 8]}

@@ -1,10 +1,7 @@
 """The commit protocol on its straight path and under faults: what is visible afterwards, and what the next owner finds."""
 
 import os
-import resource
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,14 +9,12 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.schema import Field, PrimitiveType
 
-from tests.unit.store.build import GROUP, cycle, files_in_snapshots, files_on_disk, offsets, partition
-from tracebraid.pipeline.kernel.clock import Clock
+from tests.unit.store.build import GROUP, ONCE, P, Q, cycle, files_in_snapshots, files_on_disk, mixed, offsets, opened, partition, visible
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Interval
 
-P, Q = partition(0), partition(1)
 COMMITS = ["logs", "spans", "rejects", "intervals"]
 
 
@@ -33,26 +28,6 @@ def crash_at(lake: Lake, step: str) -> None:
             raise Crash(name)
 
     lake.after_step = after_step
-
-
-def opened(place: Path, *partitions: object) -> Lake:
-    lake = Lake.open(str(place), {}, Clock())
-    for owner in partitions or (P,):
-        lake.read_ledger(owner)  # type: ignore[arg-type]
-    return lake
-
-
-def mixed(first: int = 0, expected: int | None = None, owner: object = P) -> Cycle:
-    """Ten records: four spans, three logs, two rejects, one dropped."""
-    at = range(first, first + 10)
-    return cycle(owner, first, first + 10, expected, spans=at[:4], logs=at[4:7], rejects=at[7:9])  # type: ignore[arg-type]
-
-
-def visible(place: Path) -> dict[str, list[int]]:
-    return {table: [offset for _, offset in offsets(place, table)] for table in ("spans", "logs", "rejects")}
-
-
-ONCE = {"spans": [0, 1, 2, 3], "logs": [4, 5, 6], "rejects": [7, 8]}
 
 
 def test_a_cycle_is_visible_once_with_its_ledger(tmp_path: Path) -> None:
@@ -318,124 +293,6 @@ def test_a_group_that_claims_at_the_same_moment_comes_second(tmp_path: Path) -> 
     second._refresh = late  # type: ignore[method-assign]
     with pytest.raises(TracebraidError, match="filled by the consumer group orders, not by billing"):
         second.claim("billing")
-
-
-@pytest.fixture
-def small_files() -> Iterator[Callable[[int], None]]:
-    """Limits the size of files this process may write, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_failed_write_leaves_nothing_and_can_be_repeated(tmp_path: Path, small_files: Callable[[int], None]) -> None:
-    lake = opened(tmp_path)
-    whole = mixed()
-    small_files(1000)
-    with pytest.raises(TracebraidError, match=r"cannot write to .*/logs: the file size limit is too small"):
-        lake.commit(whole)
-    assert files_on_disk(tmp_path) == set()
-    small_files(resource.RLIM_INFINITY)
-    lake.commit(whole)
-    assert visible(tmp_path) == ONCE
-
-
-def test_a_failed_log_entry_leaves_nothing_and_can_be_repeated(tmp_path: Path, small_files: Callable[[int], None]) -> None:
-    lake = opened(tmp_path)
-    whole = mixed()
-    lake.after_step = lambda name: small_files(500) if name == "written" else None
-    with pytest.raises(TracebraidError, match=r"cannot commit to .*/logs: the file size limit is too small"):
-        lake.commit(whole)
-    assert visible(tmp_path) == {"spans": [], "logs": [], "rejects": []}
-    small_files(resource.RLIM_INFINITY)
-    lake.after_step = lambda name: None
-    lake.commit(whole)
-    assert visible(tmp_path) == ONCE
-    assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB; where mounting is not allowed the test is skipped, and the limit on file sizes above stands for it."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("cannot mount a tmpfs here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_full_disk(tiny_disk: Path) -> None:
-    lake = opened(tiny_disk)
-    filler = tiny_disk / "filler"
-    whole = mixed()
-    for step in ("checked", "written"):
-        free = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
-
-        def fill(name: str, step: str = step, free: int = free) -> None:
-            if name == step:
-                with open(filler, "wb", buffering=0) as file:
-                    while free > 0:
-                        try:
-                            free -= file.write(b"x" * min(free, 4096))
-                        except OSError:
-                            return
-
-        lake.after_step = fill
-        with pytest.raises(TracebraidError, match=r"cannot (write|commit) to .*: the disk is full\. Free space there"):
-            lake.commit(whole)
-        assert visible(tiny_disk) == {"spans": [], "logs": [], "rejects": []}
-        filler.unlink()
-    lake.after_step = lambda name: None
-    lake.commit(whole)
-    assert visible(tiny_disk) == ONCE
-    assert files_on_disk(tiny_disk) == files_in_snapshots(tiny_disk)
-
-
-@pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Callable[[], Path]]:
-    """A lake that nobody may write: a read-only mount for root, plain permissions for others."""
-    place = tmp_path / "lake"
-    place.mkdir()
-    root = os.geteuid() == 0
-
-    def close() -> Path:
-        if not root:
-            for path in [place, *(path for path in place.rglob("*") if path.is_dir())]:
-                path.chmod(0o555)
-        elif subprocess.run(["mount", "--bind", "-o", "ro", str(place), str(place)], capture_output=True, check=False).returncode:
-            pytest.skip("cannot mount here, and root may write everywhere")
-        return place
-
-    yield close
-    if root:
-        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
-    for path in [place, *(path for path in place.rglob("*") if path.is_dir())]:
-        path.chmod(0o755)
-
-
-def test_a_read_only_lake_can_be_read_and_says_why_it_cannot_be_written(tmp_path: Path, read_only: Callable[[], Path]) -> None:
-    opened(tmp_path / "lake").commit(mixed())
-    place = read_only()
-    lake = Lake.open(str(place), {}, Clock(), create=False)
-    assert lake.read_ledger(P) == Held(10, {}, 10)
-    with pytest.raises(TracebraidError, match=r"cannot write to .*: (the file system is read-only|permission denied)\. "):
-        lake.commit(mixed(10, 10))
-    with pytest.raises(TracebraidError, match=r"cannot claim the lake .*: (the file system is read-only|permission denied)\. "):
-        lake.claim("orders")
-    assert visible(place) == ONCE
-
-
-def test_a_lake_that_cannot_be_made(tmp_path: Path, read_only: Callable[[], Path]) -> None:
-    place = read_only()
-    with pytest.raises(TracebraidError, match=r"cannot make the table .*: (the file system is read-only|permission denied)\. "):
-        Lake.open(str(place), {}, Clock())
-    (tmp_path / "file").write_text("not a directory")
-    with pytest.raises(TracebraidError, match=r"cannot (make|open) the table .*: part of the path is a file\. Set TRACEBRAID_LAKE to a directory"):
-        Lake.open(str(tmp_path / "file"), {}, Clock())
 
 
 def test_checkpoints_keep_the_ledgers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
