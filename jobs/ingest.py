@@ -18,7 +18,7 @@ from tracebraid.pipeline.flow import Ingest, Totals, run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
-from tracebraid.pipeline.kernel.settings import ENCODINGS, TopicSettings
+from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding, TopicSettings
 
 STALE_S = 60.0  # a loop that has not turned for so long is not ready
 
@@ -30,7 +30,7 @@ STALE_S = 60.0  # a loop that has not turned for so long is not ready
 @click.option("--encoding", type=click.Choice(ENCODINGS), default=None, help="Encoding of the topics given by --topic.  [default: auto]")
 @click.option("--drain", is_flag=True, help="Stop when every partition has reached the end it had at the start.")
 @click.option("--start", "start_at", metavar="PLACE", default=None, help="Where a partition starts that was never read: earliest, latest or a time.")
-def command(config: str | None, as_json: bool, topics: tuple[str, ...], encoding: str | None, drain: bool, start_at: str | None) -> None:
+def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encoding: Encoding | None, drain: bool, start_at: str | None) -> None:
     """Read topics, normalize logs and spans into one schema, keep them in the lake.
 
     Example: TRACEBRAID_LAKE=lake tracebraid ingest --topic otlp_spans --topic otlp_logs --drain

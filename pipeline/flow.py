@@ -21,7 +21,7 @@ When a partition is revoked, its open cycle is committed before the call returns
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,10 +103,9 @@ class Flow:
         self.progress[partition] = Progress(held, held.next_offset, stream_next)
         return min(held.next_offset, stream_next)
 
-    def account(self, interval: Interval, expected: int | None) -> Held:
-        """Write an interval without rows; the ledger after it."""
-        self.lake.commit(Cycle(spans=[], logs=[], rejects=[], intervals=[interval], expected={interval.partition: expected}, group=self.group))
-        return self.lake.read_ledger(interval.partition)
+    def account(self, intervals: Sequence[Interval], expected: Mapping[Partition, int | None]) -> None:
+        """Write intervals without rows. `expected`: the ledger of each of their partitions."""
+        self.lake.commit(Cycle(spans=[], logs=[], rejects=[], intervals=list(intervals), expected=dict(expected), group=self.group))
 
     def forget(self, partition: Partition) -> None:
         """Drop what is open of a partition: its next owner replays it."""
@@ -211,7 +210,7 @@ class Ingest:
         if held.next_offset is None:
             if committed is not None:
                 log.warning("the lake has no ledger of a partition that its group has read; the lake starts anew", partition=str(partition))
-            held = self._pin(partition, low)
+            held = self._pin(partition)
         ledger = held.next_offset or 0
         if ledger > high:
             log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
@@ -222,20 +221,29 @@ class Ingest:
         log.info("partition assigned", partition=str(partition), offset=offset, lake=held.next_offset, stream=committed)
         return offset
 
-    def _pin(self, partition: Partition, low: int) -> Held:
-        """Resolve the first start, and write it down before anything is read."""
-        wanted = self.settings.ingest.start
-        if self.flow.lake.knows_topic(partition):
-            wanted = "earliest"  # it was added to a topic that we read: nobody was ever offered its records
-        offset = low if wanted == "earliest" else self.source.resolve(partition, wanted)
-        interval = Interval(partition, "start", f"start: {wanted}", offset, offset - 1, decoder_version=DECODER_VERSION)
-        return self.flow.account(interval, None)
+    def _pin(self, partition: Partition) -> Held:
+        """Resolve the first start, and write it down before anything is read, for all partitions of the topic at once.
+
+        So a partition that has no ledger while another of its topic has one was added later: nobody was ever offered its records, it
+        is read from its beginning. Pinned one by one, a second consumer's share of a new topic would look like that.
+        """
+        wanted, partitions = self.settings.ingest.start, self.source.siblings(partition)
+        if self.flow.lake.knows_any(partitions):
+            wanted, partitions = "earliest", [partition]
+        offsets = {each: self.source.resolve(each, wanted) for each in partitions}
+        intervals = [Interval(each, "start", f"start: {wanted}", offset, offset - 1, decoder_version=DECODER_VERSION) for each, offset in offsets.items()]
+        try:
+            self.flow.account(intervals, dict.fromkeys(partitions))
+        except OwnershipLost:
+            log.info("another consumer has pinned the start", topic=partition.topic)
+        return self.flow.lake.read_ledger(partition)
 
     def _lost(self, partition: Partition, ledger: int, low: int) -> Held:
         log.error("retention took records before they were read", partition=str(partition), first_offset=ledger, last_offset=low - 1)
         self.flow.metrics.lost.labels(partition.topic, partition.number).inc(low - ledger)
         interval = Interval(partition, "lost", "retention", ledger, low - 1, decoder_version=DECODER_VERSION)
-        return self.flow.account(interval, ledger)
+        self.flow.account([interval], {partition: ledger})
+        return self.flow.lake.read_ledger(partition)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Finish the open cycle before another consumer reads on."""
@@ -360,7 +368,8 @@ def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, pro
         source = FileSource(path, encoding, settings.tenant)
         held = lake.read_ledger(source.partition)
         if held.next_offset is None:
-            held = flow.account(Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION), None)
+            flow.account([Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], {source.partition: None})
+            held = lake.read_ledger(source.partition)
         next_offset = flow.begin(source.partition, held, None)
         for records in source:
             already_held += max(0, min(next_offset, records.next_offset) - records.first_offset)

@@ -5,6 +5,7 @@ In: a consumer and its settings. Out: values. Never: a record. What passes by it
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -62,6 +63,11 @@ class Cluster:
 
     def topics(self) -> list[str]:
         return sorted(self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics)
+
+    def siblings(self, partition: Partition) -> list[Partition]:
+        """All partitions of the topic that `partition` is of, itself included."""
+        numbers = self._ask(lambda: self.consumer.list_topics(partition.topic, timeout=CALL_S), f"looking up topic {partition.topic}")
+        return [replace(partition, number=number) for number in sorted({partition.number, *numbers.topics[partition.topic].partitions})]
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
         """Id of each topic, URL-safe base64 as Kafka's own tools print it; a topic that is not there is left out."""

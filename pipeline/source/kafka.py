@@ -184,6 +184,9 @@ class KafkaSource:
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         return self.cluster.watermarks(partition)
 
+    def siblings(self, partition: Partition) -> list[Partition]:
+        return self.cluster.siblings(partition)
+
     def resolve(self, partition: Partition, start: Start) -> int:
         return self.cluster.resolve(partition, start)
 

@@ -3,8 +3,7 @@
 In: cycles (rows and the intervals of offsets they come from). Out: committed versions; ledgers. Never: a row twice, a row lost, a wait.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import Self
 
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -94,10 +93,10 @@ class Lake:
             raise explain(error, f"read back {partition} from the lake {self.url}") from error
         return Held(next_offset, ahead, max(beyond.values(), default=next_offset or 0))
 
-    def knows_topic(self, partition: Partition) -> bool:
-        """Whether the lake holds partitions of this topic that are older than this one: Kafka numbers them in the order they are made."""
+    def knows_any(self, partitions: Iterable[Partition]) -> bool:
+        """Whether any of the partitions has a ledger, by the newest snapshot."""
         snapshot = self._refresh(INTERVALS.name)
-        return any(ledger(snapshot, replace(partition, number=number)) is not None for number in range(partition.number))
+        return any(ledger(snapshot, partition) is not None for partition in partitions)
 
     def commit(self, cycle: Cycle) -> Committed:
         """Make a cycle visible. Every partition in it must have been read by read_ledger, or committed, by this object before.

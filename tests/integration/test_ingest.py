@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import NewPartitions
 
 from tracebraid import connect
 from tracebraid.pipeline.flow import Flow, Ingest, Totals, run_ingest
@@ -210,3 +211,19 @@ def test_a_second_group_is_refused_by_name(broker: Any, tmp_path: Path) -> None:
     run_ingest(settings, drain=True)
     with pytest.raises(Exception, match="first"):
         run_ingest(settings.model_copy(update={"ingest": IngestSettings(group="second")}), drain=True)
+
+
+def test_a_partition_added_later_is_read_from_its_beginning(broker: Any, tmp_path: Path) -> None:
+    topic = broker.create_topic(broker.unique("grows"), 2)
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, start="latest"))
+    produce(broker, topic, 0, 10, partitions=2)
+    assert run_ingest(settings, drain=True).records == 0
+    admin = broker.admin()
+    admin.create_partitions([NewPartitions(topic, 4)])[topic].result(30)
+    time.sleep(1)
+    produce(broker, topic, 10, 50, partitions=4)
+    assert run_ingest(settings, drain=True).records == 40
+    assert numbers(settings) == list(range(10, 50))
+    pinned = connect(settings.lake).execute("select kafka_partition, reason from intervals where kind = 'start' order by 1").fetchall()
+    assert pinned == [(0, "start: latest"), (1, "start: latest"), (2, "start: earliest"), (3, "start: earliest")]
+    intervals_are_whole(settings)
