@@ -11,7 +11,7 @@ from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 
 DUMP_BYTES = 512
-_POSITION = re.compile(r"(?P<topic>.+):(?P<partition>\d+):(?P<offset>\d+)(?::(?P<index>\d+))?", re.DOTALL)
+_POSITION = re.compile(r"(?P<topic>.+?):(?P<partition>\d+):(?P<offset>\d+)(?::(?P<index>\d+))?", re.DOTALL)
 _LIST = "kafka_time, kafka_topic, kafka_partition, kafka_offset, record_index, reason, message, encoding, value_bytes"
 
 

@@ -10,10 +10,10 @@ import click
 from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError
-from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from tracebraid.pipeline.kernel.records import Partition
     from tracebraid.pipeline.query.status import LakeStatus
 
 
@@ -33,7 +33,7 @@ def command(config: str | None, as_json: bool, no_broker: bool) -> None:
     from tracebraid.pipeline.query.snapshot import take
     from tracebraid.pipeline.query.status import status
 
-    def watermarks(partitions: Collection[Partition]) -> Mapping[Partition, int]:
+    def watermarks(partitions: "Collection[Partition]") -> "Mapping[Partition, int]":
         return _watermarks(settings, partitions)
 
     found = status(take(settings.lake, settings.storage_config()), Clock(), None if no_broker else watermarks)
@@ -43,7 +43,7 @@ def command(config: str | None, as_json: bool, no_broker: bool) -> None:
         _print_table(found)
 
 
-def _watermarks(settings: Settings, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+def _watermarks(settings: Settings, partitions: "Collection[Partition]") -> "Mapping[Partition, int]":
     from tracebraid.pipeline.source.ends import partition_ends
 
     try:

@@ -52,10 +52,11 @@ def connect(lake: str | None = None, *, config: str | None = None) -> duckdb.Duc
 
 def refresh(connection: duckdb.DuckDBPyConnection) -> dict[str, int | None]:
     """Pin the lake's newest versions in a connection that `connect` made. Returns the version of each table."""
-    row = connection.execute("SELECT getvariable('tracebraid_lake'), getvariable('tracebraid_config')").fetchone()
-    if row is None or row[0] is None:
+    # All rows are fetched, here as elsewhere: DuckDB 2 takes no new work on a connection with a result half read.
+    ((lake, config),) = connection.execute("SELECT getvariable('tracebraid_lake'), getvariable('tracebraid_config')").fetchall()
+    if lake is None:
         raise UsageError("this connection was not made by tracebraid.connect()", "Make one with it")
-    snapshot = take(row[0], load_settings(row[1], lake=row[0]).storage_config())
+    snapshot = take(lake, load_settings(config, lake=lake).storage_config())
     install(connection, snapshot)
     return snapshot.versions()
 

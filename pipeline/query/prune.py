@@ -61,7 +61,7 @@ def scan_filters(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
     try:
         connection.execute(";".join(f"CREATE TABLE IF NOT EXISTS {name} ({columns_sql(snapshot.tables[name])})" for name in BASE_VIEWS))
         connection.execute(joined_views())
-        row = connection.execute(f"EXPLAIN (FORMAT json) {statement}").fetchone()
+        rows = connection.execute(f"EXPLAIN (FORMAT json) {statement}").fetchall()
     except duckdb.Error:
         with contextlib.suppress(duckdb.Error):  # an aborted transaction takes no settings either; there need not be one
             connection.rollback()
@@ -69,7 +69,7 @@ def scan_filters(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, stat
         raise
     _settle(connection)
     try:
-        plan: Any = json.loads(str(row[1])) if row else None
+        plan: Any = json.loads(rows[0][1]) if rows else None
     except json.JSONDecodeError:
         return None
     found: dict[str, list[list[str]]] = {}
@@ -98,8 +98,8 @@ def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> _Tree | None:
     """The tree of one filter; None where the text is no expression."""
     # 'optional: ' stands before what the scan may leave to others: it holds all the same. Quoted text is left as it is.
     plain = _OPTIONAL.sub(lambda found: found[1] or "", text)
-    row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE {plain}"]).fetchone()
-    answer: Any = json.loads(row[0]) if row else {"error": True}
+    ((said,),) = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE {plain}"]).fetchall()
+    answer: Any = json.loads(said)
     if answer["error"] or len(answer["statements"]) != 1:
         return None
     tree: _Tree = answer["statements"][0]["node"]["where_clause"]

@@ -29,9 +29,9 @@ VERSION_PROPERTY = "tracebraid.schemaVersion"
 READER_VERSION_MAX = 1
 COMPARABLE = (STRING, INT32, INT64, DATE, TIMESTAMP)
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-# Writers cut strings in statistics and round times to milliseconds; bounds are widened by as much, so that they hold for every value.
+# Writers cut strings in statistics, and times to milliseconds: that lowers a bound, so the upper ones are raised by as much, and hold.
 _CUT_CHARS = 32
-_ROUNDED_US = 1000
+_CUT_US = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class TableSnapshot:
             days = self.adds[f"partition.{column}"].cast(INT32).to_pylist()
             return [Bounds(day, day, None if day is None else 0) for day in days]
         lows, highs, nulls = (self._statistic(f"{which}.{column}", kind) for which in ("min", "max", "null_count"))
-        return [Bounds(_widen(low, kind, -1), _widen(high, kind, 1), null) for low, high, null in zip(lows, highs, nulls, strict=True)]
+        return [Bounds(low, _widen(high, kind), null) for low, high, null in zip(lows, highs, nulls, strict=True)]
 
     def _statistic(self, name: str, kind: pa.DataType) -> list[Any]:
         if name not in self.adds.column_names:
@@ -92,12 +92,12 @@ class TableSnapshot:
         return list(values.to_pylist())
 
 
-def _widen(bound: Any, kind: pa.DataType, direction: int) -> Any:
-    if bound is not None and kind == TIMESTAMP:
-        return bound + direction * _ROUNDED_US
-    if bound is not None and kind == STRING and direction > 0 and len(bound) >= _CUT_CHARS:
-        return bound + chr(0x10FFFF)
-    return bound
+def _widen(high: Any, kind: pa.DataType) -> Any:
+    if high is not None and kind == TIMESTAMP:
+        return high + _CUT_US
+    if high is not None and kind == STRING and len(high) >= _CUT_CHARS:
+        return high + chr(0x10FFFF)
+    return high
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def to_parquet(snapshot: Snapshot, sql: str, path: str) -> int:
     with _explained(), bare() as connection:
         statement = checked(connection, sql)
         _prepare(connection, snapshot, statement)
-        row = connection.execute(f"COPY ({statement}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)").fetchone()
-        return int(row[0]) if row else 0
+        ((rows,),) = connection.execute(f"COPY ({statement}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)").fetchall()
+        return int(rows)
 
 
 def _prepare(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, statement: str) -> None:

@@ -1,6 +1,8 @@
 """Which files a statement reads: few, by the statistics alone, and never too few."""
 
+from collections.abc import Callable
 from datetime import date
+from operator import eq, ge, gt, le, lt
 from pathlib import Path
 
 import duckdb
@@ -115,3 +117,34 @@ def test_the_plan_names_every_scan(snapshot: Snapshot) -> None:
     """What pruning rests on: DuckDB's plan over empty tables still has all scans, with the conditions as SQL."""
     sql = "SELECT count(*) FROM spans WHERE kafka_offset = 1 UNION ALL SELECT count(*) FROM spans"
     assert scan_filters(bare(), snapshot, sql) == {"spans": [[], ["(kafka_offset = 1)"]]}
+
+
+@pytest.mark.parametrize("values", [(10, 12), (10, 10), (10, 12, None), (10, None, None), (None, None)])
+def test_every_comparison_at_the_bounds_of_a_file(tmp_path: Path, values: tuple[int | None, ...]) -> None:
+    """A file is read exactly if one of its rows, or a row that its bounds allow, meets the condition."""
+    write(tmp_path, SPANS, [span("a", "1", ms=0) | {"duration_ns": value} for value in values])
+    snapshot = take(str(tmp_path))
+    present = [value for value in values if value is not None]
+    allowed = range(min(present), max(present) + 1) if present else ()
+    meets: dict[str, Callable[[int, int], bool]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge, "IS NOT DISTINCT FROM": eq}
+    for operator, compare in meets.items():
+        for bound in range(8, 15):
+            read_it = bool(files_needed(bare(), snapshot, f"SELECT * FROM spans WHERE duration_ns {operator} {bound}")["spans"])
+            assert read_it == any(compare(value, bound) for value in allowed), (operator, bound)
+    assert bool(files_needed(bare(), snapshot, "SELECT * FROM spans WHERE duration_ns IS NULL")["spans"]) == (None in values)
+    assert bool(files_needed(bare(), snapshot, "SELECT * FROM spans WHERE duration_ns IS NOT NULL")["spans"]) == bool(present)
+    assert bool(files_needed(bare(), snapshot, "SELECT * FROM spans WHERE duration_ns <> 10")["spans"]) == bool(present)
+
+
+def test_times_and_texts_that_the_log_cuts_short_are_found(tmp_path: Path) -> None:
+    """The log has milliseconds, and the first characters of a text."""
+    long = "x" * 31 + "yz"
+    write(tmp_path, SPANS, [span("a", "1", at_ms=0.999, service_name=long), span("a", "2", at_ms=-0.999, service_name="a")])
+    snapshot = take(str(tmp_path))
+    for condition in (
+        "start_time > '2026-01-02 12:00:00.000998+00'",
+        "start_time < '2026-01-02 11:59:59.999002+00'",
+        f"service_name = '{long}'",
+        f"service_name >= '{long}'",
+    ):
+        assert len(files_needed(bare(), snapshot, f"SELECT * FROM spans WHERE {condition}")["spans"]) == 1, condition

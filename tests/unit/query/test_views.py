@@ -8,9 +8,9 @@ import duckdb
 import pytest
 from deltalake import DeltaTable, Field
 from deltalake.schema import PrimitiveType
-from tracebraid import connect, refresh
 
 from tests.unit.query.build import MS, NOON_NS, log, moment, shop_lake, span, write
+from tracebraid import connect, refresh
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 from tracebraid.pipeline.query.connection import sql_type
 from tracebraid.schemas.intervals import INTERVALS
