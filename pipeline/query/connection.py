@@ -1,6 +1,6 @@
 """A DuckDB connection whose views are one snapshot of the lake.
 
-In: the lake's place, or a Snapshot and the files of each table to read. Out: a connection with the views of `VIEWS`. Never: a write to the lake.
+In: the lake's place, or a Snapshot and the files of each table to read. Out: a connection with the views of schemas/ and views.sql. Never: a write to the lake.
 
 A local table is a `read_parquet` over the files' paths with the columns that schemas/ names: DuckDB then opens no footer to learn
 them, and a column that an older file lacks is null. A remote one is a PyArrow dataset, which needs no extension of DuckDB's.
@@ -18,8 +18,6 @@ from tracebraid.pipeline.query.snapshot import DataFile, Snapshot, TableSnapshot
 from tracebraid.schemas.table import ATTRIBUTES, BINARY, BOOL, DATE, INT32, INT64, PARTITION_COLUMN, STRING, TIMESTAMP
 
 BASE_VIEWS = ("spans", "logs", "rejects", "intervals")
-JOINED_VIEWS = ("traces", "trace_logs", "orphan_logs", "service_edges", "span_ids", "trace_ids")
-VIEWS = BASE_VIEWS + JOINED_VIEWS
 # Literal paths where DuckDB would see patterns.
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "[": "[[]"})
 _SCALARS = {
