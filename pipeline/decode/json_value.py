@@ -8,6 +8,7 @@ again `exact`: by the standard library, with such numbers kept as they were spel
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -17,7 +18,7 @@ from tracebraid.pipeline.kernel import limits
 
 INEXACT_FROM = 2.0**63  # a float at least this large may have been an integer that orjson rounded
 _BEYOND_ORJSON = re.compile(rb"NaN|Infinity|\\u[dD]|[0-9][eE]\+?[0-9]{3}")
-_ROUNDED = re.compile(rb"[0-9]e[0-9]{2}")
+_ROUNDED = re.compile(rb"[0-9]e\+?[0-9]{2}")  # orjson 3.13 writes 1e+16, 3.10 wrote 1e16
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _INTEGER_CHARS_MAX = 4000  # Python refuses to convert longer ones; they stay text
 
@@ -49,7 +50,7 @@ def parse(text: bytes | str, exact: bool = False) -> Any:
 def dump(value: Any, exact: bool = False) -> str:
     """`value` as compact JSON text. Raises Inexact where a number in it may have been rounded by a reading that was not exact."""
     if exact:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return orjson.dumps(_spelled(value)).decode()
     text = orjson.dumps(value)
     if _ROUNDED.search(text):
         raise Inexact
@@ -63,7 +64,7 @@ def scalar(value: Any, exact: bool = False) -> str | None:
     if isinstance(value, float):
         if not exact and abs(value) >= INEXACT_FROM:
             raise Inexact
-        return json.dumps(value) if exact else orjson.dumps(value).decode()
+        return orjson.dumps(_spelled(value)).decode()
     return str(value) if not isinstance(value, bool) else "true" if value else "false"
 
 
@@ -81,6 +82,16 @@ def depth(value: Any) -> int:
 
 def _exact(text: bytes | str) -> Any:
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _INTEGER_CHARS_MAX else digits, parse_float=_float)
+
+
+def _spelled(value: Any) -> Any:
+    """`value` with the numbers that orjson does not write, beyond 64 bits and NaN, as they are spelled; all others have orjson's one spelling."""
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    beyond = not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and not -(2**63) <= value < 2**64
+    return orjson.Fragment(json.dumps(value)) if beyond else value
 
 
 def _float(digits: str) -> float | str:

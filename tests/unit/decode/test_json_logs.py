@@ -28,6 +28,28 @@ def test_an_object_is_flattened_with_numbers_in_json_spelling() -> None:
     ]
 
 
+NUMBERS = {
+    "0.1": "0.1",
+    "1.0": "1.0",
+    "-0.0": "-0.0",
+    "1e15": "1000000000000000.0",
+    "1E16": "1e+16",
+    "-1.5e300": "-1.5e+300",
+    "1e-7": "1e-7",
+    "9223372036854775808": "9223372036854775808",
+    "18446744073709551615": "18446744073709551615",
+    "18446744073709551616": "18446744073709551616",
+    "-9223372036854775809": "-9223372036854775809",
+}
+
+
+@pytest.mark.parametrize("beside", ["1", "NaN"], ids=["fast", "exact"])
+def test_a_number_has_one_spelling_at_the_top_in_an_array_and_beside_what_orjson_refuses(beside: str) -> None:
+    for written, said in NUMBERS.items():
+        value = f'{{"top":{written},"array":[{written}],"deep":{{"a":[{{"b":{written}}}]}},"beside":{beside}}}'
+        assert rows_of(value.encode()) == [("json", None, {"top": said, "array": f"[{said}]", "deep.a": f'[{{"b":{said}}}]', "beside": beside})], written
+
+
 def test_one_record_holds_several_objects() -> None:
     one, two = ("json", None, {"a": "1"}), ("json", None, {"b": "2"})
     assert rows_of(b'[{"a":1},{"b":2}]') == [one, two]
