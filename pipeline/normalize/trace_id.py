@@ -10,7 +10,8 @@ an absent one. Forms, in the order in which they are tried (a text fits at most 
 - Jaeger's uber-trace-id, whose leading zeros were stripped, also percent-encoded
 - AWS X-Ray's `Root=1-…;Parent=…;Sampled=…` in any order, or `1-…` alone
 - Google's `projects/P/traces/T`, and the header `T/SPAN_DECIMAL;o=1`
-- 17 to 20 decimal digits below 2^64 (Datadog, Snowflake). Shorter decimals are believed only where the caller says so: sixteen digits are hex.
+- 17 to 20 decimal digits below 2^64 (Datadog, Snowflake), but in a typed id, whose digits are hex. Shorter decimals are believed only where the
+  caller says so: sixteen digits are hex.
 - base64 with its padding of 16 or 8 bytes: protobuf's own JSON mapping, and Jaeger's
 
 Bare hex of another length is no id: only uber-trace-id strips zeros, and a typed id of 15 or 17 bytes is broken.
@@ -95,16 +96,22 @@ def parse_span_id(text: str, *, decimal: bool = False) -> str | None:
 
 
 def canonical_trace_ids(ids: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
-    """Canonical trace ids, null where there is none, and True where a text that is neither empty nor a word of ABSENT was no id.
+    """Canonical ids of a typed field (bytes in hex, or OTLP/JSON's text), null where there is none.
 
+    And True where a text that is neither empty nor a word of ABSENT was no id.
     Ids that are canonical already cost one regular expression in Arrow; only the others are parsed, once per distinct text.
     """
-    return _canonical(ids, "^[0-9a-f]{32}$", ZERO_TRACE_ID, parse_trace_id)
+    return _canonical(ids, "^[0-9a-f]{32}$", ZERO_TRACE_ID, lambda text: parse_trace_id(text) if _fits(text, 16, 32) else None)
 
 
 def canonical_span_ids(ids: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
     """The same for span ids."""
-    return _canonical(ids, "^[0-9a-f]{16}$", ZERO_SPAN_ID, parse_span_id)
+    return _canonical(ids, "^[0-9a-f]{16}$", ZERO_SPAN_ID, lambda text: parse_span_id(text) if _fits(text, 16) else None)
+
+
+def _fits(text: str, *lengths: int) -> bool:
+    """Whether a typed id may be one: bytes in hex by their length alone, even where all of its digits are decimal; other texts by their form."""
+    return len(text.strip()) in lengths or not _HEX.fullmatch(text.strip().lower())
 
 
 def _canonical(ids: pa.StringArray, pattern: str, zero: str, parse: Callable[[str], str | None]) -> tuple[pa.StringArray, pa.BooleanArray]:

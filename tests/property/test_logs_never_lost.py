@@ -1,6 +1,7 @@
 """Whatever bytes a record holds: no crash, and rows in = kept + rejected + dropped."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -27,6 +28,7 @@ ENVELOPES = st.sampled_from(
 OBJECTS = st.dictionaries(st.sampled_from(KNOWN_NAMES) | ENVELOPES | st.text(max_size=6), VALUES, max_size=8)
 HEX = st.text("0123456789abcdefABCDEF", min_size=1, max_size=34)
 IDS = HEX | st.text("0123456789abcdef-:=;/+", max_size=60) | st.integers(0, 1 << 65).map(str) | st.uuids().map(str) | st.text(max_size=20)
+LONG_DECIMAL = re.compile(r"[0-9]{17,20}")  # an id in a log's text, none in a typed field
 MARKS = ("TraceID: ", "span_id=", "trace", "INFO", " ERROR ", "2026-01-01T00:00:00Z", " stdout F ", '"log":"', "\\n", "\n", "level=", "<13>", *"[]{,")
 WORDS = st.sampled_from(MARKS)
 LINES = st.lists(WORDS | IDS, max_size=12).map("".join)
@@ -56,7 +58,7 @@ def test_any_bytes_are_kept_rejected_or_dropped(values: list[bytes], encoding: s
 def test_an_object_loses_no_value_on_its_way(fields: dict[str, Any]) -> None:
     flat, left_out = flatten(fields, exact=True)
     assert left_out == 0
-    assert Counter(flat.values()) == Counter(_leaves(fields, 1))
+    assert Counter(map(_respelled, flat.values())) == Counter(map(_respelled, _leaves(fields, 1)))
 
 
 @relaxed
@@ -72,6 +74,14 @@ def test_a_log_s_row_still_holds_every_text_of_its_object(fields: dict[str, Any]
     plain = {name: value for name, value in fields.items() if name not in spelled_anew and isinstance(value, str) and value.isprintable() and value.strip()}
     for value in plain.values():
         assert held[value] > 0, (value, row)
+
+
+def _respelled(text: str | None) -> str | None:
+    """The standard library writes small and large floats in another way than orjson; as values they are the same."""
+    try:
+        return json.dumps(json.loads(text)) if text and text[0] in "[{" else text
+    except ValueError:
+        return text
 
 
 def _leaves(fields: dict[str, Any], level: int) -> list[str | None]:
@@ -91,7 +101,7 @@ def _leaves(fields: dict[str, Any], level: int) -> list[str | None]:
 def test_columns_of_ids_equal_one_id_at_a_time_and_are_canonical(texts: list[str | None]) -> None:
     for canonical, parse, width in ((canonical_trace_ids, parse_trace_id, 32), (canonical_span_ids, parse_span_id, 16)):
         ids, invalid = canonical(pa.array(texts, pa.string()))
-        expected = [None if text is None else parse(text) for text in texts]
+        expected = [None if text is None or LONG_DECIMAL.fullmatch(text.strip()) else parse(text) for text in texts]
         assert ids.to_pylist() == expected
         assert all(found is None or (len(found) == width and set(found) <= set("0123456789abcdef") and found != "0" * width) for found in expected)
         assert not any(wrong and found for wrong, found in zip(invalid.to_pylist(), expected, strict=True))
