@@ -90,8 +90,8 @@ def level_in(text: str) -> Level | None:
         if found and severity_number(found.group(1)):
             return Level(found.group(1), severity_number(found.group(1)))
     first = _LEVEL_FIRST.match(head)
-    if first:
-        return Level(first.group(1), severity_number(first.group(1)))
+    if first:  # .NET's console: its short `crit` is LogLevel.Critical, not syslog's
+        return Level(first.group(1), severity_number("critical" if first.group(1) == "crit" else first.group(1)))
     syslog = _SYSLOG.match(head)
     return Level(syslog.group(1), SYSLOG[int(syslog.group(1)) & 7]) if syslog and int(syslog.group(1)) < 192 else None
 

@@ -2,9 +2,11 @@
 
 In: a level as it was written. Out: OpenTelemetry's severity number, 0 where it is unknown. Never: a change of the text.
 
-Source: OpenTelemetry's log data model, appendix B (syslog, Windows, Log4j, zap, java.util.logging, .NET); pino and bunyan by their own scale of tens.
-Where libraries disagree: `critical` is FATAL (.NET, Windows, Python), syslog's short `crit` is ERROR2; a bare number from 0 to 7 is syslog's, from 10 to 69
-pino's, unless the field's name says Python (`levelno`) or OpenTelemetry (`severity_number`).
+Source: OpenTelemetry's log data model, appendix B "SeverityNumber example mappings" (specification/logs/data-model-appendix.md: syslog, Windows' event
+log and ETW, Log4j, zap, java.util.logging, .NET); pino's and bunyan's own scale of tens, Google's LogSeverity of hundreds.
+Where the sources disagree: the word `critical` is FATAL (.NET, ETW; Python has nothing above it), though Windows' event log and syslog put it at ERROR2, as
+do syslog's short `crit` and the numbers of syslog and Google, which have levels above it; `panic` is zap's, below fatal; a bare number from 0 to 7 is
+syslog's, from 10 to 69 pino's, unless the field's name says Python (`levelno`) or OpenTelemetry (`severity_number`).
 """
 
 from functools import lru_cache

@@ -48,3 +48,8 @@ def test_the_span_named_after_the_trace_goes_before_one_named_ahead_of_it() -> N
     found = ids_in(f"parent spanId={'1' * 16} traceId={TRACE_ID} spanId={'2' * 16}")
     assert found is not None
     assert found.span_id == "2" * 16
+
+
+def test_the_short_level_of_a_net_console_is_critical_and_that_of_nginx_is_syslogs() -> None:
+    assert level_in("crit: Shop.Startup[0]\n      no database") == ("crit", 21)
+    assert level_in("2026/01/01 00:00:00 [crit] 7#7: connect() failed") == ("crit", 18)
