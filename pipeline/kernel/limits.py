@@ -29,28 +29,29 @@ partition_behind_s = 7 * 24 * 3600
 # Reading.
 poll_records_max = 20_000  # in one call of consume()
 poll_wait_s = 0.1
-poll_bytes_max = 32 * MIB  # aimed at in one poll, by the mean size of the records before
-fetch_queue_bytes_max = 64 * MIB  # librdkafka's queue of fetched records
+poll_bytes_max = 8 * MIB  # aimed at in one poll, by the mean size of the records before
+decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read
 
 # Waiting for brokers.
 broker_wait_s = 10.0  # at start: then one line says that nobody answers
 broker_retry_s = 30.0  # later on, for what passes by itself
-buffered_bytes_max = 256 * MIB  # rows held for the lake; above it partitions are paused
+buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the lake takes no cycle, nothing beyond it and one poll is read
 
 # Writing.
+lake_retry_s_min = 0.25  # a cycle that the storage did not take is given again so soon at first, then each time twice as late
+lake_retry_s_max = 30.0
 statistics_string_chars_max = 32
 orphan_sweep_age_s = 24 * 3600
 unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not committed: the sweep may take it
 row_group_rows_max = 128 * KIB
 transaction_timeout_ms = 15_000  # an open transaction holds every read_committed reader
 
-# Own topics.
-windows_partitions = 32
-
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
-assert poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
+assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
+assert lake_retry_s_min <= lake_retry_s_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s
 assert unsynced_age_s_max < orphan_sweep_age_s
