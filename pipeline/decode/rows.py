@@ -123,7 +123,8 @@ class Rows:
     def rollback(self, mark: tuple[int, int, int, int]) -> None:
         for columns, rows in zip((self.spans, self.logs, self.rejects, self.resources), mark, strict=True):
             columns.rollback(rows)
-        self.interned = {key: number for key, number in self.interned.items() if number < mark[3]}
+        while self.interned and next(reversed(self.interned.values())) >= mark[3]:  # numbers rise in the order of the keys
+            self.interned.popitem()
 
     def finish(self) -> Decoded:
         return Decoded(self.spans.finish(), self.logs.finish(), self.resources.finish(), self.rejects.finish(), self.dropped)

@@ -54,19 +54,17 @@ def _json_lines(text: str) -> list[LogRow] | None:
 def _joined_cri_lines(lines: list[str]) -> list[str] | None:
     """The lines with partial ones joined to the next full one of their stream; None where one of them is no CRI line."""
     joined: list[str] = []
-    partial: dict[str, str] = {}
+    partial: dict[str, list[str]] = {}
     for line in lines:
         match = CRI.fullmatch(line)
         if match is None:
             return None
         _, stream, flag, text = match.groups()
-        begun = partial.pop(stream, None)
-        whole = f"{begun}{text or ''}" if begun is not None else line
-        if flag == "P":
-            partial[stream] = whole
-        else:
-            joined.append(whole)
-    return [*joined, *partial.values()]
+        parts = partial.setdefault(stream, [])
+        parts.append(text or "" if parts else line)
+        if flag == "F":
+            joined.append("".join(partial.pop(stream)))
+    return [*joined, *map("".join, partial.values())]
 
 
 def _lines(text: str) -> list[str]:
