@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
-_ISO = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)? ?(Z|z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
-_NAMED_MONTH = re.compile(r"(?:[A-Z][a-z]{2}, )?(\d{1,2})[ /-]([A-Z][a-z]{2})[ /-](\d{4})[ :](\d\d):(\d\d):(\d\d) ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?", re.ASCII)
+_ISO = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)? ?(Z|z|UTC|GMT|[+-][0-2]\d(?::?[0-5]\d)?)?", re.ASCII)
+_NAMED_MONTH = re.compile(r"(?:[A-Z][a-z]{2}, )?(\d{1,2})[ /-]([A-Z][a-z]{2})[ /-](\d{4})[ :](\d\d):(\d\d):(\d\d) ?(Z|UTC|GMT|[+-][0-2]\d:?[0-5]\d)?", re.ASCII)
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,20})?|\d\.\d{1,20}[eE]\+?\d{1,2}", re.ASCII)
 _MONTHS = {name: number for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)}
 _CHARS_MAX = 64
