@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.schemas.semconv import Promoted
-from tracebraid.schemas.table import ATTRIBUTES, STRING
+from tracebraid.schemas.table import ATTRIBUTES, INT64, STRING
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -61,7 +61,7 @@ def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]
     # Several items of a row may have one key, which engines refuse: of the sender's and ours, ours stays.
     replaced = np.zeros(len(keys), np.bool_)
     for (key, _), rows in zip(additions, valid, strict=True):
-        replaced |= pc.equal(keys, key).to_numpy(zero_copy_only=False) & rows[row]
+        replaced |= pc.equal(keys, pa.scalar(key, STRING)).to_numpy(zero_copy_only=False) & rows[row]
     if replaced.any():
         own = pa.array(~replaced)
         keys, values, row = keys.filter(own), values.filter(own), row[~replaced]
@@ -89,7 +89,8 @@ def kept(keys: pa.StringArray, values: pa.StringArray, offsets: Ints, keep: Bool
 
 def _fits(texts: pa.StringArray) -> Bools:
     spelled = pc.match_substring_regex(texts, _INT32_TEXT)
-    numbers = pc.if_else(spelled, texts, "0").cast(pa.int64())
-    in_range = pc.and_(pc.greater_equal(numbers, -(2**31)), pc.less(numbers, 2**31))
+    numbers = pc.if_else(spelled, texts, pa.scalar("0", STRING)).cast(INT64)
+    low, behind = (pa.scalar(bound, INT64) for bound in (-(2**31), 2**31))
+    in_range = pc.and_(pc.greater_equal(numbers, low), pc.less(numbers, behind))
     fits: Bools = pc.and_(spelled, in_range).to_numpy(zero_copy_only=False)
     return fits

@@ -17,6 +17,7 @@ from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.spans import normalize_spans
 from tracebraid.pipeline.normalize.time import place
 from tracebraid.schemas.logs import LOGS
+from tracebraid.schemas.rejects import REJECTS
 from tracebraid.schemas.spans import SPANS
 from tracebraid.schemas.table import Table
 
@@ -29,16 +30,23 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
     ranges: list[int] = []
     tables = []
     for table, rows, normalize_rows in ((SPANS, decoded.spans, normalize_spans), (LOGS, decoded.logs, normalize_logs)):
+        if not rows.num_rows:  # most batches hold one signal: the other costs nothing
+            tables.append(_none(table))
+            continue
         batch, noticed, plausible_us = _assemble(table, rows, normalize_rows(context, rows, resources), resources, context)
         tables.append(batch)
         counted += noticed
         ranges.extend(plausible_us or ())
-    rejects = normalize_rejects(decoded.rejects, context)
+    rejects = normalize_rejects(decoded.rejects, context) if decoded.rejects.num_rows else _none(REJECTS)
     normalized = Normalized(tables[0], tables[1], rejects, counted, (min(ranges), max(ranges)) if ranges else None)
     kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
     if kept + decoded.dropped.total() != decoded.rows_in:
         raise TracebraidError(f"normalize made {kept} rows of {decoded.rows_in} in {records.partition}", "This is a fault of tracebraid's; please report it")
     return normalized
+
+
+def _none(table: Table) -> pa.RecordBatch:
+    return pa.record_batch([pa.array([], kind) for kind in table.arrow.types], schema=table.arrow)
 
 
 def _assemble(

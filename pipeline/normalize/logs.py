@@ -25,7 +25,7 @@ from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
 from tracebraid.schemas.semconv import EXCEPTION, Promoted
-from tracebraid.schemas.table import BOOL, INT32, INT64, STRING
+from tracebraid.schemas.table import BOOL, FALSE, INT32, INT64, STRING
 
 _OTLP_NAMES = (
     Promoted("logger", ("log.logger", "logger.name", "logger_name"), "Name of the logger."),
@@ -66,7 +66,7 @@ def normalize_logs(context: Context, logs: pa.RecordBatch, resources: Normalized
 
 
 def _both_forms(context: Context, logs: pa.RecordBatch) -> Columns:
-    typed = pc.equal(logs.column("form"), "otlp")
+    typed = pc.equal(logs.column("form"), pa.scalar("otlp", STRING))
     count = pc.sum(typed).as_py() or 0
     if count == logs.num_rows:
         return _otlp(logs)
@@ -83,14 +83,16 @@ def _otlp(logs: pa.RecordBatch) -> Columns:
     span_id, invalid_span = canonical_span_ids(logs.column("span_id"))
     promoted, attributes = promote(logs.column("attributes"), _OTLP_NAMES)
     columns = dict(zip((named.column for named in _OTLP_NAMES), promoted, strict=True))
-    columns["logger"] = pc.coalesce(columns["logger"], pc.if_else(pc.equal(logs.column("scope_name"), ""), None, logs.column("scope_name")))
+    columns["logger"] = pc.coalesce(
+        columns["logger"], pc.if_else(pc.equal(logs.column("scope_name"), pa.scalar("", STRING)), pa.scalar(None, STRING), logs.column("scope_name"))
+    )
     time_ns, time_beyond = exact_nanos(logs.column("time_unix_nano"))
     observed_ns, observed_beyond = exact_nanos(logs.column("observed_unix_nano"))
     columns |= {"trace_id": trace_id, "span_id": span_id, "flags": logs.column("flags"), "invalid": invalid, "invalid_span": invalid_span}
-    columns |= {"trace_id_source": pc.if_else(trace_id.is_valid(), pa.scalar("otlp"), pa.scalar(None, STRING))}
+    columns |= {"trace_id_source": pc.if_else(trace_id.is_valid(), pa.scalar("otlp", STRING), pa.scalar(None, STRING))}
     columns |= {"time_unix_nano": _set(time_ns), "observed_unix_nano": _set(observed_ns), "service": pa.nulls(logs.num_rows, STRING)}
     columns |= {name: logs.column(name) for name in ("severity_text", "body", "event_name")}
-    columns["severity_number"] = pc.fill_null(logs.column("severity_number"), 0)
+    columns["severity_number"] = pc.fill_null(logs.column("severity_number"), pa.scalar(0, INT32))
     columns["attributes"] = attributes
     if trace_id.null_count:
         _find_ids(columns)
@@ -130,7 +132,7 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
     rows = [read_row(fields.of(row), bodies[row], times[row], headers.get(records[row]), fields.use) for row in range(logs.num_rows)]
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
-        columns[name] = pc.fill_null(columns[name], False)
+        columns[name] = pc.fill_null(columns[name], FALSE)
     columns["attributes"] = add(fields.rest(), [("tracebraid.envelope_time", pa.array(_values(rows, "envelope_left"), STRING))])
     return columns
 
@@ -154,7 +156,7 @@ def _traceparents(context: Context) -> dict[int, str]:
 
 def _set(nanos: pa.Int64Array) -> pa.Int64Array:
     """OTLP's 0 is 'not set'."""
-    return pc.if_else(pc.equal(nanos, 0), pa.scalar(None, INT64), nanos)
+    return pc.if_else(pc.equal(nanos, pa.scalar(0, INT64)), pa.scalar(None, INT64), nanos)
 
 
 def _where(chosen: pa.BooleanArray, values: pa.Array) -> pa.StringArray:

@@ -17,7 +17,7 @@ from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
 from tracebraid.schemas.semconv import SPAN, SPAN_KINDS, STATUS_CODES
 from tracebraid.schemas.spans import LINK
-from tracebraid.schemas.table import STRING
+from tracebraid.schemas.table import FALSE, INT32, STRING
 
 Canonical = Callable[[pa.StringArray], tuple[pa.StringArray, pa.BooleanArray]]
 
@@ -53,13 +53,14 @@ def normalize_spans(context: Context, spans: pa.RecordBatch, resources: Normaliz
 def _parent_span_ids(ids: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
     """As canonical_span_ids; all zeros are how some senders say that there is no parent."""
     parents, invalid = canonical_span_ids(ids)
-    return parents, pc.and_(invalid, pc.invert(pc.fill_null(pc.match_substring_regex(ids, "^0+$"), False)))
+    return parents, pc.and_(invalid, pc.invert(pc.fill_null(pc.match_substring_regex(ids, "^0+$"), FALSE)))
 
 
 def _words(numbers: pa.Int32Array, words: Sequence[str]) -> tuple[pa.StringArray, pa.StringArray]:
     """The words of an enum, the first for an unknown or absent number; and the text of the unknown numbers."""
-    known = pc.fill_null(pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, len(words))), False)
-    return pa.array(words).take(pc.if_else(known, numbers, 0)), _where(pc.invert(known), numbers.cast(STRING))
+    first, behind = (pa.scalar(number, INT32) for number in (0, len(words)))
+    known = pc.fill_null(pc.and_(pc.greater_equal(numbers, first), pc.less(numbers, behind)), FALSE)
+    return pa.array(words, STRING).take(pc.if_else(known, numbers, first)), _where(pc.invert(known), numbers.cast(STRING))
 
 
 def _where(chosen: pa.BooleanArray, values: pa.Array) -> pa.Array:

@@ -25,6 +25,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.schemas.table import BOOL, STRING, TRUE
+
 ZERO_TRACE_ID = "0" * 32
 ZERO_SPAN_ID = "0" * 16
 # What loggers write where there is no trace; not an id, and not a broken one.
@@ -115,7 +117,7 @@ def _fits(text: str, *lengths: int) -> bool:
 
 
 def _canonical(ids: pa.StringArray, pattern: str, zero: str, parse: Callable[[str], str | None]) -> tuple[pa.StringArray, pa.BooleanArray]:
-    settled = pc.fill_null(pc.and_(pc.match_substring_regex(ids, pattern), pc.not_equal(ids, zero)), True)
+    settled = pc.fill_null(pc.and_(pc.match_substring_regex(ids, pattern), pc.not_equal(ids, pa.scalar(zero, STRING))), TRUE)
     odd = pc.invert(settled)
     if not pc.any(odd).as_py():
         return ids, odd
@@ -123,8 +125,8 @@ def _canonical(ids: pa.StringArray, pattern: str, zero: str, parse: Callable[[st
     texts = encoded.dictionary.to_pylist()
     parsed = [parse(text) for text in texts]
     broken = [found is None and text.strip().lower() not in ABSENT for text, found in zip(texts, parsed, strict=True)]
-    canonical = pc.replace_with_mask(ids, odd, pa.array(parsed, pa.string()).take(encoded.indices))
-    return canonical, pc.replace_with_mask(odd, odd, pa.array(broken, pa.bool_()).take(encoded.indices))
+    canonical = pc.replace_with_mask(ids, odd, pa.array(parsed, STRING).take(encoded.indices))
+    return canonical, pc.replace_with_mask(odd, odd, pa.array(broken, BOOL).take(encoded.indices))
 
 
 def _context(trace_id: str | None, span_id: str | None = None, flags: int | None = None) -> Context | None:
