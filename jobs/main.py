@@ -4,7 +4,9 @@ In: arguments. Out: exit code 0 (done), 1 (failed) or 2 (wrong use). Never: a st
 """
 
 import importlib
+import os
 import sys
+from typing import Any
 
 import click
 
@@ -38,6 +40,16 @@ class Jobs(click.Group):
         found: click.Command = importlib.import_module(f"tracebraid.jobs.{name}").command
         return found
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """A reader that went away, as `head` does, had enough: exit code 0. It is caught here because click makes 1 of it."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere when Python ends
+            raise click.exceptions.Exit(0) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Jobs"):
             formatter.write_dl(list(JOBS.items()))
@@ -67,6 +79,3 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away, as `head` does
-        sys.exit(0)

@@ -37,7 +37,7 @@ def command(statement: str, config: str | None, form: str | None, parquet: str |
     snapshot = take(settings.lake, settings.storage_config())
     if parquet is not None:
         rows = to_parquet(snapshot, sql, parquet)
-        click.echo(f"{rows} rows in {parquet}", err=True)
+        click.echo(f"{rows} row{'s' * (rows != 1)} in {parquet}", err=True)
         return
     with question(snapshot, sql) as (names, blocks):
         if form == "csv":

@@ -72,6 +72,17 @@ def test_sql_from_standard_input_as_csv(lake: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_reader_that_goes_away_is_no_failure(lake: Path, form: str) -> None:
+    for rows in (3, 3_000_000):  # those still buffered at the end, and those written meanwhile
+        command = [sys.executable, "-m", "tracebraid", "sql", form, f"SELECT range FROM range({rows})"]
+        with subprocess.Popen(command, env={**os.environ, "TRACEBRAID_LAKE": str(lake)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.close()
+            assert (process.wait(timeout=60), process.stderr.read()) == (0, b"")
+
+
 def test_sql_to_parquet(lake: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     assert run(lake, "sql", "SELECT * FROM traces", "--parquet", str(target)) == (0, "", f"2 rows in {target}\n")
