@@ -116,7 +116,7 @@ class Publisher:
         Raises OwnershipLost where nothing was committed or nobody can say; TracebraidError for what no repetition mends.
         """
         fitting = [self._fit(message) for message in messages]
-        positions = [TopicPartition(each.topic, each.number, offset) for each, offset in offsets.items()]
+        positions = [TopicPartition(each.topic, each.number, offset, each.topic_id) for each, offset in offsets.items()]
         self.failures.clear()
         try:
             self._producer.begin_transaction()  # 1

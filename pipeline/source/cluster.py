@@ -109,11 +109,15 @@ class Cluster:
         return high if found.offset < 0 else int(found.offset)
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The group's offsets; a partition without one is left out."""
+        """The group's offsets; a partition without one is left out, and one whose offset was written for an earlier topic of its name.
+
+        The group's offsets go by name; ours carry the topic's id beside them.
+        """
         by_place = {(each.topic, each.number): each for each in partitions}
         places = [TopicPartition(topic, number) for topic, number in by_place]
         found = self._ask(lambda: self.consumer.committed(places, timeout=CALL_S), "reading the group's offsets") if places else []
-        return {by_place[each.topic, each.partition]: each.offset for each in found if each.offset >= 0}
+        offsets = {by_place[each.topic, each.partition]: each for each in found if each.offset >= 0}
+        return {partition: each.offset for partition, each in offsets.items() if (each.metadata or partition.topic_id) == partition.topic_id}
 
     def _ask(self, question: Callable[[], Answer], doing: str) -> Answer:
         deadline = self.clock.monotonic_s() + limits.broker_retry_s
