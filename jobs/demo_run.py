@@ -78,7 +78,7 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
         first_s = [0.0]
 
         def watch(ingest: Ingest) -> None:
-            shop.read = ingest.flow.totals.records
+            shop.read = ingest.flow.records_read
             tell(shop.read, shop.sent)
             if shop.read > moved[0]:
                 moved[:] = shop.read, clock.monotonic_s()

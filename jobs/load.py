@@ -51,7 +51,7 @@ def command(files: tuple[Path, ...], config: str | None, as_json: bool, **option
 
             totals = load_onto_topic(settings, files, Loading(topic, options["partitions"], rate, shift), show)
         else:
-            from tracebraid.pipeline.flow import load_into_lake
+            from tracebraid.pipeline.load import load_into_lake
 
             totals = load_into_lake(settings, files, options["encoding"], show)
     if as_json or not sys.stdout.isatty():

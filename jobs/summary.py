@@ -8,8 +8,8 @@ from typing import Any
 
 from tracebraid.jobs.shop.logs import SPELLINGS
 from tracebraid.jobs.shop.services import SERVICES
-from tracebraid.pipeline.flow import Totals
 from tracebraid.pipeline.query.connection import connect
+from tracebraid.pipeline.store.totals import Totals
 
 # Own time: what a span took beyond its children, overlaps counted once. Own error: one that no child explains.
 # So a service that only waits for another stays as it was, and the one at fault stands out.

@@ -11,19 +11,20 @@ only inside the transaction that carries the rejects. Neither is ahead by rule.
    start to an offset and write it to the lake's ledger before the first read. Skipped: a crash before the first commit would start
    elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
-3. decode, normalize: pure. rows in = kept + rejected + dropped, or nothing goes on.
+3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
 5. Stream: one transaction with the rejects and the group's offsets. Split: rejects twice (offsets last) or never (offsets first).
 
 A crash anywhere replays from the lower ledger and each sink drops what it holds; so the order of 4 and 5 loses nothing.
-When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped.
+When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped. After any doubt (an
+owner that came between, a transaction without an answer) nothing more is committed: go to 1. While the storage fails in a way that may
+pass, the closed cycle is kept and given to the lake again, and partitions are paused: nothing is read, but the group stays alive.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -32,44 +33,20 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
-from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
+from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.publish.topics import apply, own_topics
-from tracebraid.pipeline.source.files import FileSource
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Expired, Owner
 from tracebraid.pipeline.store.cycle import OpenCycle
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
+from tracebraid.pipeline.store.totals import Totals
 
 log = structlog.get_logger()
-
-
-def transform(records: Records, now_us: int, tenant_header: str) -> tuple[Decoded, Normalized]:
-    """Step 3, the pure stages in order."""
-    decoded = decode(records)
-    normalized = normalize(records, decoded, now_us=now_us, tenant_header=tenant_header)
-    kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
-    if kept + decoded.dropped.total() != decoded.rows_in:
-        raise TracebraidError(f"{records.partition}: {decoded.rows_in} rows in, {kept} out: a fault of tracebraid's", "Please report it")
-    return decoded, normalized
-
-
-@dataclass(slots=True)
-class Totals:
-    """What a run did."""
-
-    records: int = 0
-    spans: int = 0
-    logs: int = 0
-    rejects: int = 0
-    dropped: int = 0
-    cycles: int = 0
-    bytes_written: int = 0
-    rejects_by_reason: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,8 +70,15 @@ class Flow:
         self.totals = Totals()
         self.progress: dict[Partition, Progress] = {}
         self.cycle = OpenCycle()
+        self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
+        self.closed_bytes = 0
         self.rejects = OpenRejects() if stream else None
         self.last_lake_s = clock.monotonic_s()
+
+    @property
+    def records_read(self) -> int:
+        """Records that were committed, or are held for a commit."""
+        return self.totals.records + self.cycle.records + (sum(each.records_in for each in self.closed.intervals) if self.closed else 0)
 
     def begin(self, partition: Partition, held: Held, committed: int | None) -> int:
         """Go on from the lower of two ledgers; where that is. `committed`: the stream's ledger; None: it begins where the lake does."""
@@ -103,9 +87,15 @@ class Flow:
         self.progress[partition] = Progress(held, held.next_offset, stream_next)
         return min(held.next_offset, stream_next)
 
-    def account(self, intervals: Sequence[Interval], expected: Mapping[Partition, int | None]) -> None:
-        """Write intervals without rows. `expected`: the ledger of each of their partitions."""
-        self.lake.commit(Cycle(spans=[], logs=[], rejects=[], intervals=list(intervals), expected=dict(expected), group=self.group))
+    def account(self, intervals: Sequence[Interval], ledger: int | None) -> None:
+        """Write intervals without rows. `ledger`: of each of their partitions."""
+        self.lake.commit(Cycle([], [], [], list(intervals), {each.partition: ledger for each in intervals}, self.group))
+
+    def drop(self) -> None:
+        """Drop all that is open, and forget the ledgers."""
+        for partition in list(self.progress):
+            self.forget(partition)
+        self.closed, self.closed_bytes = None, 0
 
     def forget(self, partition: Partition) -> None:
         """Drop what is open of a partition: its next owner replays it."""
@@ -122,62 +112,47 @@ class Flow:
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded, normalized = transform(piece, self.clock.unix_micro(), self.settings.ingest.tenant_header)
+            decoded = decode(piece)
+            normalized = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header)
             first = piece.first_offset
             if first >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
-                self._count(piece, decoded, normalized)
+                self.metrics.count_read(piece, decoded, normalized)
             if self.rejects is not None and first >= progress.stream_next:
                 self.rejects.add(piece, normalized.rejects)
-
-    def _count(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
-        topic, totals, metrics = records.partition.topic, self.totals, self.metrics
-        metrics.records_in.labels(topic, records.partition.number).inc(records.batch.num_rows)
-        totals.records += records.batch.num_rows
-        totals.spans += normalized.spans.num_rows
-        totals.logs += normalized.logs.num_rows
-        totals.rejects += normalized.rejects.num_rows
-        totals.dropped += decoded.dropped.total()
-        counts = (("spans", normalized.spans), ("logs", normalized.logs), ("rejected", normalized.rejects))
-        for verdict, batch in counts:
-            metrics.rows.labels(topic, verdict).inc(batch.num_rows)
-        metrics.rows.labels(topic, "dropped").inc(decoded.dropped.total())
-        for reason, count in decoded.dropped.items():
-            metrics.dropped.labels(topic, reason).inc(count)
-        for counted in normalized.rejects.column("reason").value_counts().to_pylist():
-            metrics.rejected.labels(topic, counted["values"]).inc(counted["counts"])
-            totals.rejects_by_reason[counted["values"]] = totals.rejects_by_reason.get(counted["values"], 0) + counted["counts"]
-        for (what, service), count in normalized.counted.items():
-            metrics.noticed.labels(what, service).inc(count)
 
     # 4. Lake.
 
     def flush_lake(self) -> None:
-        """Commit the open cycle. On OwnershipLost nothing of it is visible that its owner does not hold: start again from the ledgers."""
+        """Close the open cycle, and commit it. On a transient TracebraidError it is kept, and the next call gives the lake the same one again.
+
+        On OwnershipLost nothing of it is visible that its owner does not hold: start again from the ledgers."""
         self.last_lake_s = self.clock.monotonic_s()
-        if not self.cycle.records:
+        if self.closed is None and not self.cycle.records:
             return
-        next_offsets = self.cycle.next_offsets()
+        cycle = self.closed or self._close_cycle()
         with self.metrics.commit_seconds.time():
-            committed = self.lake.commit(self.cycle.close(self.group, DECODER_VERSION))
-        for partition, next_offset in next_offsets.items():
+            committed = self.lake.commit(cycle)
+        self.totals.count(cycle, committed, self.metrics)
+        self.metrics.committed_at.set(self.clock.unix_nano() / 1e9)
+        self.closed, self.closed_bytes = None, 0
+        self.last_lake_s = self.clock.monotonic_s()
+
+    def _close_cycle(self) -> Cycle:
+        for partition, next_offset in self.cycle.next_offsets().items():
             progress = self.progress[partition]
             progress.lake_next = next_offset
             if next_offset >= progress.held.ahead_until:
                 progress.held = Held(next_offset)  # the torn cycle is whole; until then its positions stay known
+        self.closed, self.closed_bytes = self.cycle.close(self.group, DECODER_VERSION), self.cycle.bytes
         self.cycle = OpenCycle()
-        self.totals.cycles += 1
-        self.totals.bytes_written += sum(committed.bytes.values())
-        for table, files in committed.files.items():
-            self.metrics.files.labels(table).inc(files)
-            self.metrics.bytes_written.labels(table).inc(committed.bytes[table])
-        self.metrics.committed_at.set(self.clock.unix_nano() / 1e9)
-        self.last_lake_s = self.clock.monotonic_s()
+        return self.closed
 
     def lake_due(self) -> bool:
         ingest = self.settings.ingest
         return (
-            self.cycle.bytes >= ingest.flush_mib * limits.MIB
+            self.closed is not None
+            or self.cycle.bytes >= ingest.flush_mib * limits.MIB
             or self.clock.monotonic_s() - self.last_lake_s >= ingest.flush_age_s
             or 0 < ingest.flush_records <= self.cycle.records
         )
@@ -189,12 +164,15 @@ class Ingest:
     def __init__(self, flow: Flow, publisher: Publisher | None) -> None:
         self.flow = flow
         self.publisher = publisher
-        self.settings = flow.settings
-        self.clock = flow.clock
+        self.settings, self.clock = flow.settings, flow.clock
         self.last_stream_s = flow.clock.monotonic_s()
+        self.doubt: TracebraidError | None = None  # why nothing may be committed before the ledgers are read again
+        self.blocked = ""  # why the lake does not take a cycle just now
+        self._failures = 0
+        self._retry_at_s = 0.0
         owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
-        written = [topic.name for topic in own_topics(self.settings)]
-        self.source = KafkaSource(self.settings.client_config(), self.settings.topics, flow.group, owner, flow.clock, own_topics=written)
+        written, client = [topic.name for topic in own_topics(self.settings)], self.settings.client_config()
+        self.source = KafkaSource(client, self.settings.topics, flow.group, owner, flow.clock, own_topics=written)
 
     # 1. Start.
 
@@ -206,17 +184,20 @@ class Ingest:
 
     def _start(self, partition: Partition, committed: int | None) -> int | None:
         held = self.flow.lake.read_ledger(partition)
-        low, high = self.source.watermarks(partition)
-        if held.next_offset is None:
-            if committed is not None:
-                log.warning("the lake has no ledger of a partition that its group has read; the lake starts anew", partition=str(partition))
+        if held.next_offset is None and committed is not None:
+            log.warning("the lake has no ledger of a partition that its group has read; the lake starts anew", partition=str(partition))
+        while held.next_offset is None:  # more than once only beside other consumers that start
             held = self._pin(partition)
-        ledger = held.next_offset or 0
+        ledger = held.next_offset
+        low, high = self.source.watermarks(partition)
         if ledger > high:
             log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
             return None
         if ledger < low:
-            held = self._lost(partition, ledger, low)
+            try:
+                held = self._expire(partition, ledger, low)
+            except OwnershipLost:  # out of this callback it would leave the partition assigned, and unread
+                return self._start(partition, committed)
         offset = self.flow.begin(partition, held, committed if committed is None else max(committed, low))
         log.info("partition assigned", partition=str(partition), offset=offset, lake=held.next_offset, stream=committed)
         return offset
@@ -233,30 +214,34 @@ class Ingest:
         offsets = {each: self.source.resolve(each, wanted) for each in partitions}
         intervals = [Interval(each, "start", f"start: {wanted}", offset, offset - 1, decoder_version=DECODER_VERSION) for each, offset in offsets.items()]
         try:
-            self.flow.account(intervals, dict.fromkeys(partitions))
+            self.flow.account(intervals, None)
         except OwnershipLost:
             log.info("another consumer has pinned the start", topic=partition.topic)
         return self.flow.lake.read_ledger(partition)
 
-    def _lost(self, partition: Partition, ledger: int, low: int) -> Held:
-        log.error("retention took records before they were read", partition=str(partition), first_offset=ledger, last_offset=low - 1)
-        self.flow.metrics.lost.labels(partition.topic, partition.number).inc(low - ledger)
+    def _expire(self, partition: Partition, ledger: int, low: int) -> Held:
+        log.error("retention took records before they were read", partition=str(partition), first=ledger, last=low - 1)
         interval = Interval(partition, "lost", "retention", ledger, low - 1, decoder_version=DECODER_VERSION)
-        self.flow.account([interval], {partition: ledger})
+        self.flow.account([interval], ledger)
+        self.flow.metrics.lost.labels(partition.topic, partition.number).inc(low - ledger)
         return self.flow.lake.read_ledger(partition)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
-        """Finish the open cycle before another consumer reads on."""
+        """Finish the open cycle before another consumer reads on; what cannot be finished is dropped, and replayed by its owners."""
         try:
             self.finish()
-        except OwnershipLost as error:
-            log.warning("the open cycle was dropped: its partitions have a new owner already", why=str(error))
+        except TracebraidError as error:
+            if not error.transient:
+                raise
+            self.doubt = error  # partitions that stay were in the same cycle and the same transaction
         self.lost(partitions)
 
     def lost(self, partitions: Sequence[Partition]) -> None:
         """Drop what is open: another consumer owns these partitions and replays it."""
         for partition in partitions:
             self.flow.forget(partition)
+        if self.flow.closed and not self.flow.closed.expected.keys().isdisjoint(partitions):
+            self.doubt = self.doubt or OwnershipLost("partitions of the closed cycle went to another owner")
 
     # 5. Stream.
 
@@ -266,7 +251,11 @@ class Ingest:
         flow, rejects = self.flow, self.flow.rejects
         if self.publisher is None or rejects is None or not rejects.next_offsets:
             return
-        self.publisher.transaction(rejects.messages(self.settings.stream.rejects_topic), rejects.next_offsets, self.source.group_metadata())
+        try:
+            self.publisher.transaction(rejects.messages(self.settings.stream.rejects_topic), rejects.next_offsets, self.source.group_metadata())
+        except OwnershipLost:
+            flow.metrics.stream_transactions.labels("aborted").inc()
+            raise
         flow.metrics.stream_transactions.labels("committed").inc()
         for partition, next_offset in rejects.next_offsets.items():
             flow.progress[partition].stream_next = next_offset
@@ -274,49 +263,101 @@ class Ingest:
 
     # The loop.
 
-    def step(self) -> None:
-        """Read once, and commit what is due."""
+    def step(self, *, drain: bool = False) -> None:
+        """Read once, and commit what is due. `drain`: once all is read, everything is."""
         try:
-            for records in self.source.poll(limits.poll_wait_s):
-                self.flow.take(records)
-                if self.flow.lake_due():
-                    self.flush_lake()
+            found = self.source.poll(limits.poll_wait_s)
+            self._no_doubt()
+            for records in found:
+                for piece in records.split(limits.decode_bytes_max):
+                    self.flow.take(piece)
+                    if self.flow.lake_due():
+                        self.flush_lake()
             self._notice_events()
-            if self.flow.lake_due():
+            drained = drain and self.source.drained()
+            if drained or self.flow.lake_due():
                 self.flush_lake()
-            if self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000:
+            if drained or self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000:
+                self._verify()
                 self.flush_stream()
         except OwnershipLost as error:
             self._restart(error)
-        self.flow.metrics.buffered.set(self.flow.cycle.bytes)
+        self.flow.metrics.buffered.set(self.flow.cycle.bytes + self.flow.closed_bytes)
 
     def flush_lake(self) -> None:
-        """Step 4, after a look whether every topic is still the one that was read: one made again has the same name and offsets."""
+        """Step 4, unless the lake could not take the cycle a moment ago."""
+        if self.clock.monotonic_s() < self._retry_at_s:
+            return
+        self._verify()
+        try:
+            self.flow.flush_lake()
+            self._go_on()
+        except TracebraidError as error:
+            if isinstance(error, OwnershipLost) or not error.transient:
+                raise
+            self._hold_back(error)
+
+    def _verify(self) -> None:
+        """Is every topic still the one that was read? One made again has the same name and offsets."""
         self.source.verify()
-        self.flow.flush_lake()
+        self._no_doubt()
+
+    def _no_doubt(self) -> None:
+        if self.doubt:
+            raise OwnershipLost(str(self.doubt))
+
+    def _hold_back(self, error: TracebraidError) -> None:
+        """Keep the closed cycle, read nothing, and try again later."""
+        pause_s = min(limits.lake_retry_s_max, limits.lake_retry_s_min * 2**self._failures)
+        self._failures += 1
+        self._retry_at_s = self.clock.monotonic_s() + pause_s
+        self.blocked = str(error)
+        log.warning("the lake does not take a cycle; reading pauses until it does", why=error.what, attempt=self._failures, seconds=pause_s)
+        if not self.source.paused:
+            self.source.pause()
+
+    def _go_on(self) -> None:
+        self._failures, self._retry_at_s, self.blocked = 0, 0.0, ""
+        if self.source.paused:
+            self.source.resume()
+            log.info("reading goes on")
 
     def _notice_events(self) -> None:
         events, self.source.events = self.source.events, []
         for event in events:
-            if isinstance(event, Expired) and (progress := self.flow.progress.get(event.partition)):
+            if isinstance(event, Expired) and event.partition in self.flow.progress:
                 self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
-                held = self._lost(event.partition, progress.lake_next, event.low)
-                self.flow.begin(event.partition, held, max(progress.stream_next, event.low))
+                raise OwnershipLost(f"retention took records of {event.partition} before they were read")
 
     def _restart(self, error: OwnershipLost) -> None:
-        """Another writer moved a ledger: what is open here is theirs or a replay. Begin again where the ledgers say."""
+        """Another writer moved a ledger, or nobody can say: what is open here is theirs or a replay. Begin again where the ledgers say."""
         log.warning("starting again from the ledgers", why=str(error))
         partitions = list(self.flow.progress)
-        self.lost(partitions)
-        for partition, offset in self.assigned(partitions).items():
+        self.flow.drop()
+        self.doubt = None
+        self._go_on()
+        starts = self.assigned(partitions)
+        for partition, offset in starts.items():
             self.source.seek(partition, offset)
+        for partition in set(partitions) - starts.keys():
+            self.source.stop(partition)
 
     def finish(self) -> None:
-        """Commit what is open, to both sinks."""
-        self.flow.flush_lake()
+        """Commit what is open, to both sinks. Raises OwnershipLost and, where the storage fails, TracebraidError."""
+        self.lost(self.source.stale())  # not verify(), which takes such partitions anew: they may be going
+        self._no_doubt()
+        while self.flow.closed or self.flow.cycle.records:
+            self.flow.flush_lake()
         self.flush_stream()
 
+    def done(self) -> bool:
+        """Whether all that is to be drained is in both sinks."""
+        flow = self.flow
+        return self.source.drained() and not (flow.closed or flow.cycle.records or (flow.rejects and flow.rejects.next_offsets))
+
     def close(self) -> None:
+        """Leave the group, and commit nothing: what is open now, an error has left there, perhaps in pieces."""
+        self.flow.drop()
         self.source.close()
         if self.publisher:
             self.publisher.close()
@@ -345,39 +386,14 @@ def run_ingest(
         publisher = Publisher.transactional(settings.client_config(), group, clock)
     ingest = Ingest(Flow(settings, lake, group, metrics=metrics, clock=clock, stream=publisher is not None), publisher)
     try:
-        while not stop.is_set() and not (drain and ingest.source.drained()):
-            ingest.step()
+        while not stop.is_set() and not (drain and ingest.done()):
+            ingest.step(drain=drain)
             if watch:
                 watch(ingest)
-        ingest.finish()
+        try:
+            ingest.finish()
+        except OwnershipLost as error:
+            log.warning("the open cycle was dropped: its owner replays it", why=str(error))
     finally:
         ingest.close()
     return ingest.flow.totals
-
-
-def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, progress: Callable[[int, int], None]) -> dict[str, int]:
-    """Read files into the lake without a broker. A file's ledger is keyed by its content: loading it twice adds nothing.
-
-    `progress(done, size)`: bytes of the present file. Returns rows by verdict, and the records that the lake held already.
-    """
-    clock = Clock()
-    lake = Lake.open(settings.lake, settings.storage_config(), clock, create=True)
-    flow = Flow(settings, lake, "files", metrics=Metrics(), clock=clock, stream=False)
-    already_held = 0
-    for path in paths:
-        source = FileSource(path, encoding, settings.tenant)
-        held = lake.read_ledger(source.partition)
-        if held.next_offset is None:
-            flow.account([Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], {source.partition: None})
-            held = lake.read_ledger(source.partition)
-        next_offset = flow.begin(source.partition, held, None)
-        for records in source:
-            already_held += max(0, min(next_offset, records.next_offset) - records.first_offset)
-            flow.take(records)
-            progress(source.bytes_read, source.bytes_total)
-            if flow.lake_due():
-                flow.flush_lake()
-        flow.flush_lake()
-    totals = flow.totals
-    found = {name: getattr(totals, name) for name in ("records", "spans", "logs", "rejects", "dropped")}
-    return {**found, "already_held": already_held}

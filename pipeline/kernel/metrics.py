@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
+
 
 class Metrics:
     """One process's metrics; every counter counts rows unless its name says otherwise."""
@@ -10,7 +12,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         partition = ("topic", "partition")
         self.records_in = Counter("tracebraid_records_in", "Kafka records read.", partition, registry=self.registry)
-        self.rows = Counter("tracebraid_rows", "Rows by what became of them: spans, logs, rejected, dropped.", ("topic", "verdict"), registry=self.registry)
+        self.rows = Counter(
+            "tracebraid_rows", "Committed rows by what became of them: spans, logs, rejected, dropped.", ("topic", "verdict"), registry=self.registry
+        )
         self.rejected = Counter("tracebraid_rejected", "Rejects by reason.", ("topic", "reason"), registry=self.registry)
         self.dropped = Counter("tracebraid_dropped", "Rows dropped on purpose, by reason.", ("topic", "reason"), registry=self.registry)
         self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
@@ -22,3 +26,14 @@ class Metrics:
         self.files = Counter("tracebraid_files_written", "Parquet files written.", ("table",), registry=self.registry)
         self.bytes_written = Counter("tracebraid_bytes_written", "Bytes of Parquet written.", ("table",), registry=self.registry)
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)
+
+    def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
+        """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""
+        topic = records.partition.topic
+        self.records_in.labels(topic, records.partition.number).inc(records.batch.num_rows)
+        for reason, count in decoded.dropped.items():
+            self.dropped.labels(topic, reason).inc(count)
+        for counted in normalized.rejects.column("reason").value_counts().to_pylist():
+            self.rejected.labels(topic, counted["values"]).inc(counted["counts"])
+        for (what, service), count in normalized.counted.items():
+            self.noticed.labels(what, service).inc(count)

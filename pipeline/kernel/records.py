@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,6 +55,15 @@ class Records:
             return [self]
         held = self.batch.column("kafka_offset").to_numpy()
         edges = sorted({0, len(held), *np.searchsorted(held, offsets).tolist()})
+        return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
+
+    def split(self, value_bytes_max: int) -> "list[Records]":
+        """The same records in pieces of about `value_bytes_max` bytes of values: beyond it by one record at most."""
+        if self.batch.nbytes <= value_bytes_max:
+            return [self]
+        sizes = pc.fill_null(pc.binary_length(self.batch.column("value")), 0).to_numpy().astype(np.int64)
+        piece = np.cumsum(sizes) // value_bytes_max
+        edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
 
 

@@ -70,7 +70,7 @@ class KafkaSource:
         self.paused = False
         self._held: dict[Place, Held] = {}
         self._moved: set[Place] = set()  # taken from us, or begun anew, within the present poll
-        self._joined = False
+        self.joined = False
         self._batch_records = 1000
         try:
             existing = self.cluster.connect()
@@ -171,7 +171,7 @@ class KafkaSource:
 
     def drained(self) -> bool:
         """Whether every partition of ours was read to its target (Held.drained says when that is so); false before the group has let us in."""
-        return (self._joined or not self.subscribed) and all(held.drained for held in self._held.values())
+        return (self.joined or not self.subscribed) and all(held.drained for held in self._held.values())
 
     def lag(self) -> dict[Partition, int]:
         """Offsets between the next one and the end, as the last fetch told it; 0 at the end, whatever markers lie behind it."""
@@ -202,19 +202,24 @@ class KafkaSource:
 
         A topic that is gone altogether changes nothing: what was read of it was its own. Costs about a millisecond a topic.
         """
-        ids = self.cluster.topic_ids(topic for topic, _ in self._held)
-        stale = {place: held for place, held in self._held.items() if ids.get(place[0], held.partition.topic_id) != held.partition.topic_id}
-        if not stale:
+        partitions = self.stale()
+        if not partitions:
             return []
-        partitions = [held.partition for held in stale.values()]
+        stale = [(each.topic, each.number) for each in partitions]
         log.warning("topic was made again: its partitions start anew", partitions=[str(each) for each in partitions])
         self.owner.lost(partitions)
         self.consumer.incremental_unassign(self._places(stale))
         for place in stale:
             del self._held[place]
         self._moved.update(stale)  # what the present poll has of them is of the old topic, or of the new one from a wrong place
-        self._take(list(stale))
+        self._take(stale)
         return partitions
+
+    def stale(self) -> list[Partition]:
+        """Partitions whose topic is another now, by its id. Changes nothing: for whoever gives them up anyway."""
+        ids = self.cluster.topic_ids(topic for topic, _ in self._held)
+        found = [held.partition for held in self._held.values()]
+        return [each for each in found if ids.get(each.topic, each.topic_id) != each.topic_id]
 
     def close(self) -> None:
         """Leave the group; the owner is told of the partitions that go."""
@@ -236,7 +241,7 @@ class KafkaSource:
             self.consumer.unsubscribe()
 
     def _on_assign(self, _: Consumer, places: list[TopicPartition]) -> None:
-        self._joined = True
+        self.joined = True
         self._take([(each.topic, each.partition) for each in places])
 
     def _take(self, places: Sequence[Place]) -> None:
