@@ -20,7 +20,7 @@ VALUES: tuple[bytes | None, ...] = (
     b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"trace_id=4bf92f3577b34da6a3ce929d0e0e4736"}}]}]}]}',
     b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"x"}]}]}]}',
     b'{"resourceMetrics":[{}]}',
-    b'{"log":"18:00:00.000 INFO  a.B#1 TraceID: 94b2f1f2d7a5a94a94b2f1f2d7a5a94a SpanID: 0abafd0abafd0aba x\\n","stream":"stdout","time":"2026-01-01T00:00:00"}',
+    b'{"log":"18:00:00.000 INFO a.B#1 TraceID: 94b2f1f2d7a5a94a94b2f1f2d7a5a94a SpanID: 0abafd0abafd0aba x\\n","stream":"stdout","time":"2026-01-01T00:00:00"}',
     b'[{"msg":"one","level":"warn"},{"msg":"two","service":"s"}]',
     b'{"msg":NaN,"a":[18446744073709551616]}',
     b"2026-01-01T00:00:00Z stdout P be\n2026-01-01T00:00:00Z stdout F gun",
