@@ -44,6 +44,8 @@ class Lake:
         self._known: dict[str, dict[Partition, int | None]] = {name: {} for name in tables}
         # Partitions of a cycle that some tables hold and others do not yet: only that cycle may go on, or read_ledger.
         self._torn: dict[Partition, Progress] = {}
+        # Partitions whose ledgers were read, and of which no cycle was committed since: the writer before us may still be about.
+        self._unfenced: set[Partition] = set()
         # Log entries up to this version are durable, with all that a checkpoint covers.
         self._synced = {name: table.version() - 2 * CHECKPOINT_INTERVAL for name, table in tables.items()}
 
@@ -84,6 +86,7 @@ class Lake:
         for table in TABLES:
             self._known[table.name][partition] = ledger(self._refresh(table.name), partition)
         self._torn.pop(partition, None)
+        self._unfenced.add(partition)
         next_offset = self._known[INTERVALS.name][partition]
         beyond = {table.name: known for table in TABLES if (known := self._known[table.name][partition]) is not None and known > (next_offset or 0)}
         beyond.pop(INTERVALS.name, None)
@@ -106,7 +109,9 @@ class Lake:
         2. Files are written under fresh names, and synced with their directories. After 3, the log would name files that a crash, or a
            full disk, never lets be; readers of the snapshot would fail.
         3. For logs, spans, rejects, intervals, in this order, tables without rows left out (intervals before the others would let the next
-           owner start behind rows that a crash keeps from being written: lost):
+           owner start behind rows that a crash keeps from being written: lost). The first cycle of a partition after its ledgers were read
+           moves the ledgers of tables without rows too: else a zombie with another decoder, which sees rows where we see none, would find
+           such a table as it left it, and add its rows to ours:
            a. take the newest snapshot, and check our ledgers in it once more: the commit must be made from the snapshot that was checked,
               or an owner that came between goes unseen, and rows are doubled;
            b. the files are there and younger than the sweep allows: the log takes names of files that do not exist;
@@ -124,7 +129,8 @@ class Lake:
             self._write_files(cycle)  # 2
             self.after_step("written")
             for table in TABLES:  # 3
-                if cycle.progress.files[table.name] and table.name not in cycle.progress.versions:
+                wanted = cycle.progress.files[table.name] or not self._unfenced.isdisjoint(targets)
+                if wanted and table.name not in cycle.progress.versions:
                     self._commit_table(table.name, cycle, targets)
                     self.after_step(f"committed {table.name}")
         except OwnershipLost:
@@ -132,6 +138,7 @@ class Lake:
             raise
         for partition in targets:
             self._torn.pop(partition, None)
+        self._unfenced.difference_update(targets)
         return _summary(cycle)
 
     def _check_ownership(self, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
@@ -188,7 +195,7 @@ class Lake:
                 if not self._are_fresh(name, cycle):  # 3b
                     raise TracebraidError(f"files of {self.url}/{name} are gone, or too old to commit", "The cycle is written again", transient=True)
                 self._torn.update(dict.fromkeys(targets, progress))
-                progress.attempts.setdefault(name, []).append(progress.files[name][0].path)
+                progress.attempts.setdefault(name, []).extend(file.path for file in progress.files[name][:1])
                 self._append(name, snapshot, cycle, targets)  # 3c
                 self._refresh(name)  # 3d
                 break
@@ -241,9 +248,9 @@ class Lake:
 
 
 def _summary(cycle: Cycle) -> Committed:
-    files = {name: cycle.progress.files[name] for name in cycle.progress.versions}
+    files = {name: written for name in cycle.progress.versions if (written := cycle.progress.files[name])}
     return Committed(
-        versions=dict(cycle.progress.versions),
+        versions={name: cycle.progress.versions[name] for name in files},
         files={name: len(written) for name, written in files.items()},
         bytes={name: sum(file.bytes for file in written) for name, written in files.items()},
         rows={name: sum(file.rows for file in written) for name, written in files.items()},

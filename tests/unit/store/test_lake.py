@@ -50,7 +50,8 @@ def test_a_cycle_is_visible_once_with_its_ledger(tmp_path: Path) -> None:
 def test_tables_without_rows_are_not_committed(tmp_path: Path) -> None:
     lake = opened(tmp_path)
     assert lake.commit(cycle(P, 0, 5, None)).versions == {"intervals": 1}
-    assert lake.commit(cycle(P, 5, 9, 5, spans=[6])).versions == {"spans": 1, "intervals": 2}
+    assert lake.commit(cycle(P, 5, 9, 5, spans=[6])).versions == {"spans": 2, "intervals": 2}
+    assert [DeltaTable(str(tmp_path / table)).version() for table in COMMITS] == [1, 2, 1, 2]  # the first cycle alone moves every ledger
     assert opened(tmp_path).read_ledger(P) == Held(9, {}, 9)
 
 
@@ -161,6 +162,21 @@ def test_an_owner_that_comes_while_files_are_written_is_seen(tmp_path: Path, ste
         zombie.commit(mixed())
     assert visible(tmp_path) == ONCE
     assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+
+
+@pytest.mark.parametrize("step", ["checked", "written"])
+@pytest.mark.parametrize("earlier", [0, 10])
+def test_an_owner_with_another_decoder_is_seen_in_tables_where_it_has_no_rows(tmp_path: Path, step: str, earlier: int) -> None:
+    """What the zombie takes for logs is spans to its owner: no table has rows of both, and yet none is written by both."""
+    zombie = opened(tmp_path)
+    if earlier:
+        zombie.commit(cycle(P, 0, earlier, None, logs=range(earlier)))
+    owner, at = opened(tmp_path), range(earlier, earlier + 3)
+    zombie.after_step = lambda name: owner.commit(cycle(P, earlier, earlier + 3, earlier or None, spans=at)) and None if name == step else None
+    with pytest.raises(OwnershipLost):
+        zombie.commit(cycle(P, earlier, earlier + 3, earlier or None, logs=at))
+    assert visible(tmp_path) == {"spans": list(at), "logs": list(range(earlier)), "rejects": []}
+    assert opened(tmp_path).read_ledger(P) == Held(earlier + 3, {}, earlier + 3)
 
 
 def test_an_owner_that_comes_between_snapshot_and_commit_is_seen(tmp_path: Path) -> None:
