@@ -41,7 +41,7 @@ class OpenCycle:
         Rows that a table ahead of `intervals` holds already keep the verdict they got first and are not taken again.
         """
         part = self._open.setdefault(records.partition, _Open(held, next_offset, next_offset))
-        part.next_offset = records.next_offset
+        since, part.next_offset = part.next_offset, records.next_offset
         part.records_in += records.batch.num_rows
         self.records += records.batch.num_rows
         for table, batch in (("spans", normalized.spans), ("logs", normalized.logs), ("rejects", normalized.rejects)):
@@ -51,7 +51,7 @@ class OpenCycle:
                 part.batches[table].append(rest)
                 self.bytes += rest.nbytes
         for (offset, _), table in held.ahead.items():
-            part.rows[table] += records.first_offset <= offset < records.next_offset
+            part.rows[table] += since <= offset < records.next_offset  # from the interval's start: their record may be gone from the topic
         part.rows["dropped"] += decoded.dropped.total()
         part.clock_skewed += sum(count for (what, _), count in normalized.counted.items() if what == "clock_skew")
         part.event_time_us = _widen(part.event_time_us, normalized.event_time_us)
