@@ -146,9 +146,10 @@ def test_an_error_in_the_middle_of_a_batch_commits_nothing_of_it(broker: Any, tm
 def test_a_topic_made_again_under_an_open_cycle_is_not_taken_for_the_old_one(broker: Any, tmp_path: Path) -> None:
     """At the end of a run too: what was read of the new topic by the old one's offsets is dropped, and read as the new one's."""
     topic = broker.create_topic(broker.unique("remade"))
-    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_age_s=600))
     produce(broker, topic, 0, 50)
     ingest = ingest_of(settings)
+    ingest._verify = lambda: None  # type: ignore[method-assign]  # the last look, of finish(), is the one in question
     step_until(ingest, lambda: ingest.flow.records_read == 50)
     ingest.flush_lake()
     broker.delete_topic(topic)
