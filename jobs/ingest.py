@@ -21,7 +21,7 @@ from tracebraid.pipeline.flow import Ingest, run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
-from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding, TopicSettings
+from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding
 from tracebraid.pipeline.store.totals import Totals
 
 GC_THRESHOLD = 50_000  # new objects before the collector looks at the youngest; 700 by default
@@ -43,14 +43,13 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     """
     overrides: dict[str, Any] = {}
     if topics:
-        overrides["topics"] = tuple(
-            TopicSettings(**({"pattern": name.removeprefix("^")} if name.startswith("^") else {"name": name}), encoding=encoding or "auto") for name in topics
-        )
+        named = ({"pattern": name.removeprefix("^")} if name.startswith("^") else {"name": name} for name in topics)
+        overrides["topics"] = [{**name, "encoding": encoding or "auto"} for name in named]
     elif encoding:
         raise UsageError("--encoding without --topic", "Give --topic, or set the encoding of each topic in the settings file")
+    if start_at is not None:
+        overrides["ingest"] = {"start": start_at}
     settings = start(config, **overrides)
-    if start_at:
-        settings = start(config, **overrides, ingest=settings.ingest.model_copy(update={"start": start_at}).model_dump())
     if not settings.topics:
         raise UsageError("no topic to read", "Give --topic NAME, or [[topics]] in the settings file")
     metrics, clock, stop = Metrics(), Clock(), threading.Event()

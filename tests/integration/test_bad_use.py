@@ -57,6 +57,21 @@ def test_value_of_a_wrong_type() -> None:
     refused(run("ingest", "--topic", "t", environment={"TRACEBRAID_INGEST__FLUSH_MIB": "many"}), 2, "FLUSH_MIB")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--topic", "a b"), ("topics", "not a topic's name")),
+        (("--topic", ""), ("topics", "name")),
+        (("--topic", "^("), ("topics", "not a regular expression")),
+        (("--topic", "a", "--topic", "a"), ("topics", "twice")),
+        (("--topic", "a", "--start", "yesterday"), ("ingest.start", "ISO 8601")),
+        (("--topic", "a", "--start", ""), ("ingest.start", "ISO 8601")),
+    ],
+)
+def test_options_of_ingest_that_are_no_settings(options: tuple[str, ...], words: tuple[str, ...]) -> None:
+    refused(run("ingest", *options), 2, *words)
+
+
 def test_no_topic() -> None:
     refused(run("ingest"), 2, "no topic", "--topic")
 
