@@ -1,6 +1,7 @@
 """The joined views against plain loops over random small forests: repeats, rings, absent parents, several roots, no ids."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -30,10 +31,10 @@ CREATE OR REPLACE TABLE logs (trace_id VARCHAR, span_id VARCHAR, row_number INTE
 
 
 @pytest.fixture(scope="module")
-def connection() -> duckdb.DuckDBPyConnection:
-    made = duckdb.connect(":memory:")
-    made.execute(TABLES + joined_views())
-    return made
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as made:
+        made.execute(TABLES + joined_views())
+        yield made
 
 
 def known(spans: list[Row]) -> dict[str, dict[str, Row]]:
