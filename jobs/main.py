@@ -21,7 +21,7 @@ JOBS = {
     "sql": "Query the lake.",
     "trace": "Show one trace with its logs.",
     "status": "Position, lag and completeness of each partition.",
-    "rejects": "List and show what could not be decoded.",
+    "rejects": "List, show and send again what could not be decoded.",
     "topics": "Plan and make tracebraid's own topics.",
     "lake": "Describe the lake and its tables.",
     "config": "Show and check the settings.",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tracebraid.jobs.common import config_option, json_option, start
+from tracebraid.jobs.redriving import redrive
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 
 DUMP_BYTES = 512
@@ -17,10 +18,13 @@ _LIST = "kafka_time, kafka_topic, kafka_partition, kafka_offset, record_index, r
 
 @click.group(name="rejects")
 def command() -> None:
-    """List and show what could not be decoded.
+    """List and show what could not be decoded, and send it again.
 
     Example: tracebraid rejects list --reason malformed
     """
+
+
+command.add_command(redrive)
 
 
 @command.command(name="list")

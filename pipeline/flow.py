@@ -38,7 +38,7 @@ from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.rejects import OpenRejects
-from tracebraid.pipeline.publish.topics import apply, own_topics
+from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Expired, Owner
 from tracebraid.pipeline.store.cycle import OpenCycle
@@ -171,7 +171,7 @@ class Ingest:
         self._failures = 0
         self._retry_at_s = 0.0
         owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
-        written, client = [topic.name for topic in own_topics(self.settings)], self.settings.client_config()
+        written, client = own_names(self.settings), self.settings.client_config()
         self.source = KafkaSource(client, self.settings.topics, flow.group, owner, flow.clock, own_topics=written)
 
     # 1. Start.

@@ -34,6 +34,8 @@ OWN_CLIENT_KEYS = frozenset(
         "transactional.id",
     }
 )
+# While an object store does not answer, a request gives up after so much, and the flow pauses; its client's own 180 s would end in a rebalance.
+STORAGE_DEFAULTS = {"max_retries": "5", "retry_timeout": "20s"}
 _TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SERVER = re.compile(r"([a-z_0-9]+://)?(\[[0-9a-f:.]+\]|[^\s:/\[\]]+)(:\d{1,5})?", re.I)
 
@@ -125,6 +127,11 @@ class StreamSettings(_Section):
     replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
     rejects_retention_hours: int = Field(default=14 * 24, ge=1, description="How long the rejects topic keeps them.")
 
+    @property
+    def redriven_topic(self) -> str:
+        """Where `tracebraid rejects redrive` marks what it has sent."""
+        return f"{self.rejects_topic}.redriven"
+
     @field_validator("replication_factor")
     @classmethod
     def _not_zero(cls, factor: int) -> int:
@@ -191,8 +198,8 @@ class Settings(BaseModel):
         names = [topic.name or topic.pattern for topic in self.topics]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"topics names {twice[0]} twice")
-        if self.stream.rejects_topic in names:
-            raise ValueError(f"topics names {self.stream.rejects_topic}, which is stream.rejects_topic: tracebraid would read what it writes")
+        if own := {self.stream.rejects_topic, self.stream.redriven_topic} & set(names):
+            raise ValueError(f"topics names {own.pop()}, which is stream.rejects_topic or its markers: tracebraid would read what it writes")
         return self
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -204,8 +211,9 @@ class Settings(BaseModel):
         return {"bootstrap.servers": self.bootstrap_servers, **given}
 
     def storage_config(self) -> dict[str, str]:
-        """The object store's options, unmasked."""
-        return {name: value.get_secret_value() for name, value in self.storage_options.items()}
+        """The object store's options, unmasked; those of a lake in a directory are as given."""
+        given = {name: value.get_secret_value() for name, value in self.storage_options.items()}
+        return {**STORAGE_DEFAULTS, **given} if "://" in self.lake and not self.lake.startswith("file:") else given
 
     def origin(self, name: str) -> str:
         """Where the value of a setting comes from: `default`, `option`, a variable's name or the settings file's path."""

@@ -35,13 +35,14 @@ ALIASES = frozenset({"request.required.acks", "delivery.timeout.ms", "message.ti
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record to publish. `timestamp_ms` 0: the present."""
+    """One record to publish. `timestamp_ms` 0: the present. `partition` -1: by key."""
 
     topic: str
     value: bytes | None
     key: bytes | None = None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     timestamp_ms: int = 0
+    partition: int = -1
 
     @property
     def size_bytes(self) -> int:
@@ -50,8 +51,15 @@ class Message:
         return len(self.value or b"") + len(self.key or b"") + headers + FRAME_BYTES
 
 
+def _nothing(step: str) -> None:
+    """What happens after a step when nobody looks."""
+
+
 class Publisher:
-    """One producer. `Publisher.transactional(…)` for transaction(), `Publisher.plain(…)` for send(). Not for several threads."""
+    """One producer. `Publisher.transactional(…)` for transaction(), `Publisher.plain(…)` for send(). Not for several threads.
+
+    `after_step`: called with the name of each of a transaction's steps; tests inject faults there.
+    """
 
     def __init__(self, client: Mapping[str, str], own: Mapping[str, str], clock: Clock) -> None:
         self.brokers = client.get("bootstrap.servers", "")
@@ -59,6 +67,7 @@ class Publisher:
         self.errors = ErrorLog(clock)
         self.failures: Counter[str] = Counter()  # messages that were not delivered, by the error's name
         self.failure = ""
+        self.after_step: Callable[[str], None] = _nothing
         self._client = client
         self._config = {**DEFAULTS, **{key: value for key, value in client.items() if key not in ALIASES}, **OWN, **own}
         self._sizes: dict[str, int] = {}
@@ -73,12 +82,17 @@ class Publisher:
     def transactional(cls, client: Mapping[str, str], group: str, clock: Clock | None = None) -> "Publisher":
         """The transactional.id is tracebraid-<group>-<instance>. Raises TracebraidError where no broker answers."""
         instance = client.get("group.instance.id") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-        own = {
-            "transactional.id": f"tracebraid-{group}-{instance}",
-            "transaction.timeout.ms": str(limits.transaction_timeout_ms),
-            "message.timeout.ms": str(limits.transaction_timeout_ms - 1000),
-        }
-        publisher = cls(client, own, clock or Clock())
+        return cls._living(client, {"transactional.id": f"tracebraid-{group}-{instance}"}, clock)
+
+    @classmethod
+    def sole(cls, client: Mapping[str, str], name: str, clock: Clock | None = None) -> "Publisher":
+        """The one process with transactional.id `name`: whoever was it before is fenced, and what it left open is settled when this returns."""
+        return cls._living(client, {"transactional.id": name, "message.max.bytes": str(limits.record_bytes_max + limits.MIB)}, clock)
+
+    @classmethod
+    def _living(cls, client: Mapping[str, str], own: Mapping[str, str], clock: Clock | None) -> "Publisher":
+        waits_ms = {"transaction.timeout.ms": limits.transaction_timeout_ms, "message.timeout.ms": limits.transaction_timeout_ms - 1000}
+        publisher = cls(client, {**own, **{name: str(ms) for name, ms in waits_ms.items()}}, clock or Clock())
         publisher._begin_life()
         return publisher
 
@@ -104,8 +118,8 @@ class Publisher:
 
     # Transactions.
 
-    def transaction(self, messages: Sequence[Message], offsets: Mapping[Partition, int], group_metadata: Any) -> None:
-        """`messages` and the group's `offsets` (next offset by partition), all or nothing:
+    def transaction(self, messages: Sequence[Message], offsets: Mapping[Partition, int], group_metadata: Any = None) -> None:
+        """`messages` and the group's `offsets` (next offset by partition; none, if empty), all or nothing:
 
         1. begin;
         2. produce the messages;
@@ -121,9 +135,13 @@ class Publisher:
         try:
             self._producer.begin_transaction()  # 1
             for message in fitting:
-                self._produce(message, -1)  # 2
-            self._again(lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, CALL_S))  # 3
+                self._produce(message, message.partition)  # 2
+            self.after_step("produced")
+            if positions:
+                self._again(lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, CALL_S))  # 3
+                self.after_step("sent offsets")
             self._again(lambda: self._producer.commit_transaction(CALL_S))  # 4
+            self.after_step("committed")
         except KafkaException as error:
             self._recover(error.args[0])
 

@@ -49,6 +49,16 @@ def own_topics(settings: Settings) -> list[Topic]:
     return [replace(TOPICS["rejects"], name=stream.rejects_topic, retention_ms=stream.rejects_retention_hours * HOUR_MS)]
 
 
+def redriven_topic(settings: Settings) -> Topic:
+    """The topic of markers that a re-drive writes; not ingest's."""
+    return replace(TOPICS["redriven"], name=settings.stream.redriven_topic)
+
+
+def own_names(settings: Settings) -> list[str]:
+    """Names of all that is tracebraid's own, and so never read by a pattern."""
+    return [*(topic.name for topic in own_topics(settings)), settings.stream.redriven_topic]
+
+
 def plan(client: Mapping[str, str], topics: Sequence[Topic]) -> list[Planned]:
     """Each of `topics` beside the broker's. Raises TracebraidError of one line where no broker answers."""
     admin = _Admin(client)

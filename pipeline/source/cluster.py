@@ -64,6 +64,10 @@ class Cluster:
     def topics(self) -> list[str]:
         return sorted(self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics)
 
+    def sizes(self) -> dict[str, int]:
+        """Number of partitions of every topic that we may see."""
+        return {name: len(topic.partitions) for name, topic in self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics.items()}
+
     def siblings(self, partition: Partition) -> list[Partition]:
         """All partitions of the topic that `partition` is of, itself included."""
         numbers = self._ask(lambda: self.consumer.list_topics(partition.topic, timeout=CALL_S), f"looking up topic {partition.topic}")

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", "pipeline.rules") for stage in STAGES},
     "pipeline.flow": ("schemas", "pipeline"),
     "pipeline.load": ("schemas", "pipeline"),
+    "pipeline.redrive": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.
