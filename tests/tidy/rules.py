@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "pipeline.kernel": ("schemas",),
     "pipeline.rules": ("schemas", "pipeline.kernel"),
     **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", "pipeline.rules") for stage in STAGES},
+    "pipeline.verify": ("pipeline.kernel",),  # the independent reader: what it shared with the writer, it could not check
     "pipeline.flow": ("schemas", "pipeline"),
     "pipeline.load": ("schemas", "pipeline"),
     "pipeline.redrive": ("schemas", "pipeline"),
@@ -28,9 +29,10 @@ MAY_IMPORT = {
 }
 # Libraries with side effects have one home each.
 HOMES = {
-    "confluent_kafka": ("pipeline.source", "pipeline.publish"),
+    "confluent_kafka": ("pipeline.source", "pipeline.publish", "pipeline.verify"),
     "deltalake": ("pipeline.store", "pipeline.tier", "pipeline.query"),  # query reads: one snapshot of each table, and its object store
-    "pyarrow.parquet": ("pipeline.store", "pipeline.tier"),
+    "obstore": ("pipeline.store",),
+    "pyarrow.parquet": ("pipeline.store", "pipeline.tier", "pipeline.verify"),
     "duckdb": ("pipeline.query", "pipeline.tier"),
     "time": ("pipeline.kernel.clock",),
     "prometheus_client": ("pipeline.kernel.metrics", "jobs.http"),
