@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from tracebraid.jobs.common import config_option, json_option, start
-from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 
 
 @click.group(name="lake", invoke_without_command=True)
@@ -51,6 +52,31 @@ def schema(table: str | None, as_json: bool) -> None:
     chosen = [by_name[table]] if table else [by_name[name] for name in ("spans", "logs", "rejects", "intervals")]
     rows = [(each.name, column.name, sql_type(column.type), not column.required, column.comment) for each in chosen for column in each.columns]
     _print(["table", "column", "type", "nullable", "comment"], rows, as_json)
+
+
+@command.command(name="sweep")
+@config_option
+@json_option
+@click.option("--dry-run", is_flag=True, help="Name them only.")
+def sweep(config: str | None, as_json: bool, dry_run: bool) -> None:
+    """Remove files that were written a day ago or earlier and that no version of their table names; ingest may run meanwhile.
+
+    A crash between writing and committing leaves such files. They cost space alone: nobody reads them.
+
+    Example: tracebraid lake sweep --dry-run
+    """
+    settings = start(config)
+    from tracebraid.pipeline.store.sweep import sweep as orphans
+
+    names = ["table", "file", "bytes", "written_at", "removed"]
+    found = list(orphans(settings.lake, settings.storage_config(), Clock(), dry_run=dry_run))
+    _print(names, [(each.table, each.path, each.bytes, each.written_at, each.removed) for each in found], as_json)
+    kept = [] if dry_run else [each for each in found if not each.removed]
+    if kept:
+        raise TracebraidError(
+            f"{len(kept)} of {len(found)} orphans could not be removed, {kept[0].table}/{kept[0].path} among them", "Give the right to delete"
+        )
+    click.echo(f"{len(found)} orphan{'s' * (len(found) != 1)}{' would be' * dry_run} removed, {sum(each.bytes for each in found) / 1e6:.1f} MB", err=True)
 
 
 def _print(names: Sequence[str], rows: list[tuple[Any, ...]], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures that many tests share: the captures beside the repository, and one real broker for the whole run."""
+"""Fixtures that many tests share: the captures beside the repository, and one real broker and one S3 server for the whole run."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.brokers.kafka import Broker
+    from tests.brokers.s3 import S3
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,7 +19,7 @@ def _without_a_users_settings() -> Iterator[None]:
     """Settings in the environment of whoever runs the tests do not reach them, nor the commands they start."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("TRACEBRAID_") and not name.startswith("TRACEBRAID_TEST_"):
+            if name.startswith(("TRACEBRAID_", "AWS_")) and not name.startswith("TRACEBRAID_TEST_"):
                 patch.delenv(name)
         yield
 
@@ -46,4 +47,15 @@ def broker() -> "Iterator[Broker]":
     if why := kafka.unavailable():
         pytest.skip(why)
     with kafka.running_broker() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3() -> "Iterator[S3]":
+    """A real S3 server, one for the whole run; skipped by name where none can be had. Tests take prefixes of their own in its bucket."""
+    from tests.brokers import s3 as servers
+
+    if why := servers.unavailable():
+        pytest.skip(why)
+    with servers.running_s3() as running:
         yield running

@@ -23,6 +23,12 @@ class Metrics:
         self.buffered = Gauge("tracebraid_buffered_bytes", "Bytes of rows held for the next commit.", registry=self.registry)
         self.committed_at = Gauge("tracebraid_lake_commit_timestamp_seconds", "When the lake last took a cycle.", registry=self.registry)
         self.commit_seconds = Histogram("tracebraid_lake_commit_seconds", "Time to write and commit one cycle.", registry=self.registry)
+        self.conflicts = Counter(
+            "tracebraid_lake_conflicts",
+            "Commits of other processes that came between our snapshot and our commit: stepped_over; our attempts that failed for one: retried.",
+            ("how",),
+            registry=self.registry,
+        )
         self.files = Counter("tracebraid_files_written", "Parquet files written.", ("table",), registry=self.registry)
         self.bytes_written = Counter("tracebraid_bytes_written", "Bytes of Parquet written.", ("table",), registry=self.registry)
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.errors import TracebraidError, one_line
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
@@ -156,7 +156,7 @@ def _open(table: Table, root: str, remote: bool, options: dict[str, str]) -> Tab
         return TableSnapshot(table, table.arrow)
     except (DeltaError, OSError, ValueError) as error:
         raise TracebraidError(
-            f"cannot read the table {table.name} at {where}: {_first_line(error)}", "Check the place, its rights and storage_options"
+            f"cannot read the table {table.name} at {where}: {one_line(error)}", "Check the place, its rights and storage_options"
         ) from error
     committed = int(newest[0]["timestamp"]) if newest else None
     return TableSnapshot(table, _schema(table, delta), delta.version(), version, committed, _files(adds, where, remote), delta, adds)
@@ -189,7 +189,3 @@ def _schema(table: Table, delta: DeltaTable) -> pa.Schema:
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     return {pa.string_view(): STRING, pa.large_string(): STRING, pa.binary_view(): pa.binary(), pa.large_binary(): pa.binary()}.get(kind, kind)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

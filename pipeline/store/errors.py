@@ -8,7 +8,7 @@ import errno
 from deltalake.exceptions import CommitFailedError, DeltaError
 from pyarrow import ArrowException
 
-from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.errors import TracebraidError, one_line
 
 # Whatever a call into the storage raises. delta-rs raises its own class, OSError or plain exceptions by the kind of store.
 STORAGE_ERRORS = (OSError, DeltaError, ArrowException)
@@ -34,6 +34,15 @@ _KNOWN = (
     (errno.ENOTDIR, "Not a directory", "part of the path is a file", "Set TRACEBRAID_LAKE to a directory"),
     (errno.EIO, "Input/output error", "the device reports an input/output error", "Look at the device and the kernel log, then start again"),
 )
+# The same of object stores: what their answers, or the client, say, and what to do. None of it passes by itself.
+_REFUSED = (
+    (("NoSuchBucket",), "Make the bucket, or set TRACEBRAID_LAKE to another place"),
+    (
+        ("SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "ExpiredToken", "lacked the necessary privileges"),
+        "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or storage_options, and their right to read and write there",
+    ),
+    (("URL scheme is not allowed",), "The endpoint is plain http: set AWS_ALLOW_HTTP=true, or storage_options.aws_allow_http"),
+)
 _OTHERWISE = "Look at the storage and its credentials, then start again"
 
 
@@ -43,8 +52,11 @@ def explain(error: BaseException, doing: str) -> TracebraidError:
     for number, spelling, meaning, hint in _KNOWN:
         if getattr(error, "errno", None) == number or spelling in text:
             return TracebraidError(f"cannot {doing}: {meaning}", hint)
-    first_line = text.strip().split("\n", 1)[0] or type(error).__name__
-    return TracebraidError(f"cannot {doing}: {first_line[:300]}", _OTHERWISE, transient=True)
+    said = f"cannot {doing}: {one_line(error).rstrip('.')}"
+    for spellings, hint in _REFUSED:
+        if any(spelling in text for spelling in spellings):
+            return TracebraidError(said, hint)
+    return TracebraidError(said, _OTHERWISE, transient=True)
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ In: relative paths and bytes. Out: durable files. Never: an overwritten file; a 
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -38,8 +39,14 @@ class Files(Protocol):
     def written_at_s(self, path: str) -> float | None:
         """When the file was written, seconds since 1970; None where there is none."""
 
-    def remove_file(self, path: str) -> None:
-        """Remove it if it is there; failures are left to the sweep of orphans."""
+    def remove_file(self, path: str) -> bool:
+        """Remove it if it is there; false where the storage refuses: it is left to the sweep of orphans."""
+
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        """Path and bytes of all that lies in the table's directory, its log too."""
+
+    def read_file(self, path: str) -> bytes:
+        """The whole of it. Raises FileNotFoundError."""
 
     def sync_log(self, versions: Iterable[int]) -> None:
         """Make the log entries of these versions durable, with the checkpoints made beside them."""
@@ -76,11 +83,22 @@ class LocalFiles:
         except FileNotFoundError:
             return None
 
-    def remove_file(self, path: str) -> None:
+    def remove_file(self, path: str) -> bool:
         try:
             (self.root / path).unlink(missing_ok=True)
         except OSError:
-            return
+            return False
+        return True
+
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        for directory, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(directory) / name
+                with suppress(FileNotFoundError):  # the log is cleaned up meanwhile
+                    yield path.relative_to(self.root).as_posix(), path.stat().st_size
+
+    def read_file(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
 
     def sync_log(self, versions: Iterable[int]) -> None:
         log = self.root / "_delta_log"
@@ -112,11 +130,23 @@ class StoredFiles:
         (info,) = self._filesystem.get_file_info([path])
         return None if info.type == pa.fs.FileType.NotFound else info.mtime_ns / 1e9
 
-    def remove_file(self, path: str) -> None:
+    def remove_file(self, path: str) -> bool:
         try:
             self._filesystem.delete_file(path)
+        except FileNotFoundError:
+            return True
         except (OSError, pa.ArrowException):
-            return
+            return False
+        return True
+
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        found = self._filesystem.get_file_info(pa.fs.FileSelector("", recursive=True))
+        return [(info.path, info.size) for info in found if info.is_file]
+
+    def read_file(self, path: str) -> bytes:
+        with self._filesystem.open_input_file(path) as file:
+            data: bytes = file.read()
+        return data
 
     def sync_log(self, versions: Iterable[int]) -> None:
         """Nothing to do: a put that returned is durable."""

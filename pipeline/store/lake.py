@@ -13,6 +13,7 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
 from tracebraid.pipeline.kernel.records import Partition
+from tracebraid.pipeline.store.conditional import check_conditional_put
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain, is_conflict
 from tracebraid.pipeline.store.files import Files
 from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Progress, interval_rows, ledger, next_offsets, positions_from
@@ -51,9 +52,13 @@ class Lake:
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, str], clock: Clock, *, create: bool = True) -> Self:
-        """`url`: a directory or an object store's URL; `options`: delta-rs's storage options. Raises TracebraidError, UsageError."""
+        """`url`: a directory or an object store's URL; `options`: delta-rs's storage options; `create`: to write, if need be into a new lake.
+
+        Raises TracebraidError, UsageError: also where the store would let two writers take one version."""
         check_options(options)
         place = lake_url(url)
+        if create:
+            check_conditional_put(place, options)
         tables = {table.name: open_table(place, table, options, create=create) for table in TABLES}
         return cls(place, tables, {table.name: table_files(place, table.name, options) for table in TABLES}, clock)
 
@@ -196,11 +201,13 @@ class Lake:
                     raise TracebraidError(f"files of {self.url}/{name} are gone, or too old to commit", "The cycle is written again", transient=True)
                 self._torn.update(dict.fromkeys(targets, progress))
                 progress.attempts.setdefault(name, []).extend(file.path for file in progress.files[name][:1])
+                checked = snapshot.version()
                 self._append(name, snapshot, cycle, targets)  # 3c
-                self._refresh(name)  # 3d
+                progress.others += self._refresh(name).version() - checked - 1  # 3d
                 break
             except STORAGE_ERRORS as error:
                 # A conflict, or an answer that leaves open whether the commit took place: the next snapshot tells.
+                progress.conflicts += is_conflict(error)
                 if not is_conflict(error) and not self._took_place(name, self._refresh(name), cycle):
                     raise explain(error, f"commit to {self.url}/{name}") from error
         else:
@@ -254,4 +261,6 @@ def _summary(cycle: Cycle) -> Committed:
         files={name: len(written) for name, written in files.items()},
         bytes={name: sum(file.bytes for file in written) for name, written in files.items()},
         rows={name: sum(file.rows for file in written) for name, written in files.items()},
+        others=cycle.progress.others,
+        conflicts=cycle.progress.conflicts,
     )

@@ -54,6 +54,8 @@ class Progress:
     files: dict[str, list[File]] = field(default_factory=dict)
     attempts: dict[str, list[str]] = field(default_factory=dict)  # table → one path of each attempted commit: it tells whether that one took place
     versions: dict[str, int] = field(default_factory=dict)  # table → its version with the cycle in it, once that is durable
+    others: int = 0
+    conflicts: int = 0
 
 
 @dataclass(slots=True)
@@ -75,12 +77,18 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a cycle added, by table: version that holds it, files, bytes, rows. A table without rows has no entry."""
+    """What a cycle added, by table: version that holds it, files, bytes, rows. A table without rows has no entry.
+
+    others: commits of other writers between the snapshots that were checked and those that hold the cycle, stepped over. conflicts: attempts that
+    had to be made again from a new snapshot.
+    """
 
     versions: dict[str, int]
     files: dict[str, int]
     bytes: dict[str, int]
     rows: dict[str, int]
+    others: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

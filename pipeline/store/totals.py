@@ -37,6 +37,8 @@ class Totals:
             for counted in batch.column("reason").value_counts().to_pylist():
                 self.rejects_by_reason[counted["values"]] = self.rejects_by_reason.get(counted["values"], 0) + counted["counts"]
         self.cycles += 1
+        metrics.conflicts.labels("stepped_over").inc(committed.others)
+        metrics.conflicts.labels("retried").inc(committed.conflicts)
         for table, files in committed.files.items():
             self.bytes_written += committed.bytes[table]
             metrics.files.labels(table).inc(files)

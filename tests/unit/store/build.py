@@ -1,6 +1,7 @@
 """Small cycles for the tests of the store: rows of any table with every required column filled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ REQUIRED: dict[str, Any] = {
     "value_bytes": 1,
     "value_sha256": "00",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a lake is, how it is reached, and the folder in which its files can be seen without any client."""
+
+    url: str
+    options: Mapping[str, str]
+    folder: Path
+
+    def delta(self, table: str) -> DeltaTable:
+        return DeltaTable(f"{self.url}/{table}", storage_options=dict(self.options))
+
+
+def folder_of(place: Path | Place) -> Path:
+    return place.folder if isinstance(place, Place) else place
 
 
 def partition(number: int = 0, topic: str = "otlp_spans") -> Partition:
@@ -74,20 +91,22 @@ def cycle(  # offsets of each kind of row; the interval reaches from first to th
     )
 
 
-def offsets(lake: Path, table: str) -> list[tuple[int, int]]:
+def offsets(lake: Path | Place, table: str) -> list[tuple[int, int]]:
     """(partition, offset) of every row that a reader sees, without our code and without statistics."""
     found = []
-    for uri in DeltaTable(str(lake / table)).file_uris():
+    for uri in DeltaTable(str(folder_of(lake) / table)).file_uris():
         read = pq.ParquetFile(uri).read(columns=["kafka_partition", "kafka_offset"])
         found += zip(read["kafka_partition"].to_pylist(), read["kafka_offset"].to_pylist(), strict=True)
     return sorted(found)
 
 
-def files_on_disk(lake: Path) -> set[str]:
+def files_on_disk(place: Path | Place) -> set[str]:
+    lake = folder_of(place)
     return {str(path.relative_to(lake)) for path in lake.rglob("*.parquet") if "_delta_log" not in path.parts}
 
 
-def files_in_snapshots(lake: Path) -> set[str]:
+def files_in_snapshots(place: Path | Place) -> set[str]:
+    lake = folder_of(place)
     return {str(Path(uri).relative_to(lake)) for table in ("spans", "logs", "rejects", "intervals") for uri in DeltaTable(str(lake / table)).file_uris()}
 
 
@@ -98,8 +117,8 @@ def utc(micros: int) -> datetime:
 P, Q = partition(0), partition(1)
 
 
-def opened(place: Path, *partitions: Partition) -> Lake:
-    lake = Lake.open(str(place), {}, Clock())
+def opened(place: Path | Place, *partitions: Partition) -> Lake:
+    lake = Lake.open(place.url, place.options, Clock()) if isinstance(place, Place) else Lake.open(str(place), {}, Clock())
     for owner in partitions or (P,):
         lake.read_ledger(owner)
     return lake
@@ -111,7 +130,7 @@ def mixed(first: int = 0, expected: int | None = None, owner: Partition = P) -> 
     return cycle(owner, first, first + 10, expected, spans=at[:4], logs=at[4:7], rejects=at[7:9])
 
 
-def visible(place: Path) -> dict[str, list[int]]:
+def visible(place: Path | Place) -> dict[str, list[int]]:
     return {table: [offset for _, offset in offsets(place, table)] for table in ("spans", "logs", "rejects")}
 
 

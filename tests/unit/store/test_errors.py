@@ -15,7 +15,19 @@ from tracebraid.pipeline.store.errors import explain
         (PermissionError(errno.EACCES, "Permission denied"), "cannot write to /lake: permission denied. Give this user the right", False),
         (OSError("Read-only file system (os error 30)"), "cannot write to /lake: the file system is read-only", False),
         (OSError(errno.EIO, "Input/output error"), "cannot write to /lake: the device reports", False),
-        (OSError("connection reset\nwhile sending"), "cannot write to /lake: connection reset. Look at the storage", True),
+        (OSError("connection reset\nwhile sending"), "cannot write to /lake: connection reset: while sending. Look at the storage", True),
+        (
+            OSError(
+                "Kernel error -> Generic S3 error\n   \x1b[31m↳\x1b[0m Error performing list request\n  \x1b[31m↳\x1b[0m Connection refused (os error 111)\n"
+            ),
+            "cannot write to /lake: Kernel error -> Generic S3 error: Error performing list request: Connection refused (os error 111). Look",
+            True,
+        ),
+        (OSError("a\n<Error><Code>NoSuchBucket</Code><Message>None.</Message>"), "cannot write to /lake: NoSuchBucket: None. Make the bucket", False),
+        (OSError("<Code>AccessDenied</Code><Message>No</Message>"), "cannot write to /lake: AccessDenied: No. Check AWS_ACCESS_KEY_ID", False),
+        (OSError("<Code>SlowDown</Code>"), "cannot write to /lake: SlowDown. Look at the storage", True),
+        (OSError("HTTP error\n ↳ URL scheme is not allowed"), "cannot write to /lake: HTTP error: URL scheme is not allowed. The endpoint is plain", False),
+        (OSError("x" * 500 + " refused"), f"cannot write to /lake: {'x' * 148} … {'x' * 140} refused. Look", True),
         (OSError(), "cannot write to /lake: OSError. Look at the storage", True),
     ],
 )
