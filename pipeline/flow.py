@@ -41,6 +41,7 @@ from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Expired, Owner
+from tracebraid.pipeline.start import start
 from tracebraid.pipeline.store.cycle import OpenCycle
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
@@ -183,48 +184,7 @@ class Ingest:
         return {partition: start for partition, start in starts.items() if start is not None}
 
     def _start(self, partition: Partition, committed: int | None) -> int | None:
-        held = self.flow.lake.read_ledger(partition)
-        if held.next_offset is None and committed is not None:
-            log.warning("the lake has no ledger of a partition that its group has read; the lake starts anew", partition=str(partition))
-        while held.next_offset is None:  # more than once only beside other consumers that start
-            held = self._pin(partition)
-        ledger = held.next_offset
-        low, high = self.source.watermarks(partition)
-        if ledger > high:
-            log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
-            return None
-        if ledger < low:
-            try:
-                held = self._expire(partition, ledger, low)
-            except OwnershipLost:  # out of this callback it would leave the partition assigned, and unread
-                return self._start(partition, committed)
-        offset = self.flow.begin(partition, held, committed if committed is None else max(committed, low))
-        log.info("partition assigned", partition=str(partition), offset=offset, lake=held.next_offset, stream=committed)
-        return offset
-
-    def _pin(self, partition: Partition) -> Held:
-        """Resolve the first start, and write it down before anything is read, for all partitions of the topic at once.
-
-        So a partition that has no ledger while another of its topic has one was added later: nobody was ever offered its records, it
-        is read from its beginning. Pinned one by one, a second consumer's share of a new topic would look like that.
-        """
-        wanted, partitions = self.settings.ingest.start, self.source.siblings(partition)
-        if self.flow.lake.knows_any(partitions):
-            wanted, partitions = "earliest", [partition]
-        offsets = {each: self.source.resolve(each, wanted) for each in partitions}
-        intervals = [Interval(each, "start", f"start: {wanted}", offset, offset - 1, decoder_version=DECODER_VERSION) for each, offset in offsets.items()]
-        try:
-            self.flow.account(intervals, None)
-        except OwnershipLost:
-            log.info("another consumer has pinned the start", topic=partition.topic)
-        return self.flow.lake.read_ledger(partition)
-
-    def _expire(self, partition: Partition, ledger: int, low: int) -> Held:
-        log.error("retention took records before they were read", partition=str(partition), first=ledger, last=low - 1)
-        interval = Interval(partition, "lost", "retention", ledger, low - 1, decoder_version=DECODER_VERSION)
-        self.flow.account([interval], ledger)
-        self.flow.metrics.lost.labels(partition.topic, partition.number).inc(low - ledger)
-        return self.flow.lake.read_ledger(partition)
+        return start(self.flow, self.source, partition, committed)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Finish the open cycle before another consumer reads on; what cannot be finished is dropped, and replayed by its owners."""
@@ -309,9 +269,8 @@ class Ingest:
     def _hold_back(self, error: TracebraidError) -> None:
         """Keep the closed cycle, read nothing, and try again later."""
         pause_s = min(limits.lake_retry_s_max, limits.lake_retry_s_min * 2**self._failures)
-        self._failures += 1
-        self._retry_at_s = self.clock.monotonic_s() + pause_s
-        self.blocked = str(error)
+        self._failures, self._retry_at_s, self.blocked = self._failures + 1, self.clock.monotonic_s() + pause_s, str(error)
+        self.flow.metrics.storage_retries.inc()
         log.warning("the lake does not take a cycle; reading pauses until it does", why=error.what, attempt=self._failures, seconds=pause_s)
         if not self.source.paused:
             self.source.pause()
@@ -332,6 +291,7 @@ class Ingest:
     def _restart(self, error: OwnershipLost) -> None:
         """Another writer moved a ledger, or nobody can say: what is open here is theirs or a replay. Begin again where the ledgers say."""
         log.warning("starting again from the ledgers", why=str(error))
+        self.flow.metrics.restarts.inc()
         partitions = list(self.flow.progress)
         self.flow.drop()
         self.doubt = None

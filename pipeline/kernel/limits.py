@@ -32,6 +32,7 @@ poll_wait_s = 0.1
 poll_bytes_max = 8 * MIB  # aimed at in one poll, by the mean size of the records before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
+stall_s = 120.0  # records wait at the broker, and none comes for so long
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read
 
 # Waiting for brokers.
@@ -42,6 +43,7 @@ buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the l
 # Writing.
 lake_retry_s_min = 0.25  # a cycle that the storage did not take is given again so soon at first, then each time twice as late
 lake_retry_s_max = 30.0
+start_wait_s = 60.0  # an assigned partition waits so long for the storage: well below max.poll.interval.ms, 300 s by default
 statistics_string_chars_max = 32
 orphan_sweep_age_s = 24 * 3600
 unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not committed: the sweep may take it

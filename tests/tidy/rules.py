@@ -23,8 +23,10 @@ MAY_IMPORT = {
     **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", "pipeline.rules") for stage in STAGES},
     "pipeline.verify": ("pipeline.kernel",),  # the independent reader: what it shared with the writer, it could not check
     "pipeline.flow": ("schemas", "pipeline"),
+    "pipeline.start": ("schemas", "pipeline"),
     "pipeline.load": ("schemas", "pipeline"),
     "pipeline.redrive": ("schemas", "pipeline"),
+    "pipeline.watch": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.
