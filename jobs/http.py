@@ -1,6 +1,6 @@
 """What a process says of itself over HTTP: /metrics, /healthz, /readyz.
 
-In: metrics and a readiness question. Out: a server on a daemon thread. Never: anything that a stranger could change.
+In: metrics, and the questions whether it is ready and alive. Out: a server on a daemon thread. Never: anything that a stranger could change.
 """
 
 import threading
@@ -20,8 +20,8 @@ class _Quiet(WSGIRequestHandler):
         """Scrapes are no news."""
 
 
-def serve_http(http: HttpSettings, metrics: Metrics, ready: Callable[[], str]) -> WSGIServer | None:
-    """Serve until the process ends. `ready()` returns '' when ready, else why not. Port 0: nothing is served."""
+def serve_http(http: HttpSettings, metrics: Metrics, *, ready: Callable[[], str], alive: Callable[[], str]) -> WSGIServer | None:
+    """Serve until the process ends. `ready()` and `alive()` return '' when it is so, else why not. Port 0: nothing is served."""
     if not http.port:
         return None
     metrics_app = make_wsgi_app(metrics.registry)
@@ -31,7 +31,7 @@ def serve_http(http: HttpSettings, metrics: Metrics, ready: Callable[[], str]) -
         if path == "/metrics":
             answer: Iterable[bytes] = metrics_app(environ, start_response)
             return answer
-        why_not = {"/healthz": "", "/readyz": ready()}.get(path or "", "not found")
+        why_not = alive() if path == "/healthz" else ready() if path == "/readyz" else "not found"
         status = "200 OK" if not why_not else "404 Not Found" if why_not == "not found" else "503 Service Unavailable"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [(why_not or "ok").encode() + b"\n"]

@@ -23,10 +23,9 @@ from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding
 from tracebraid.pipeline.store.totals import Totals
+from tracebraid.pipeline.watch import Watch
 
 GC_THRESHOLD = 50_000  # new objects before the collector looks at the youngest; 700 by default
-LOOK_S = 1.0  # how often the lag is looked at
-STALE_S = 60.0  # a loop that has not turned for so long is not ready
 
 
 @click.command()
@@ -58,54 +57,34 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     gc.freeze()  # decoding makes objects by the million, none in cycles: what is imported is not looked at again each time
     gc.set_threshold(GC_THRESHOLD)
     began_s = clock.monotonic_s()
-    with Watch(metrics, clock, bar=drain and sys.stderr.isatty()) as watch:
-        serve_http(settings.http, metrics, watch.why_not_ready)
-        totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=watch.turned)
+    watch = Watch(metrics, clock)
+    serve_http(settings.http, metrics, ready=watch.why_not_ready, alive=watch.why_not_alive)
+    with Bar(watch, shown=drain and sys.stderr.isatty()) as bar:
+        totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=bar.turned)
     report(totals, clock.monotonic_s() - began_s, as_json)
 
 
-class Watch:
-    """Looks at an Ingest each time its loop has turned: for readiness, the lag, and the bar of a drain at a terminal."""
+class Bar:
+    """The bar of a drain at a terminal."""
 
-    def __init__(self, metrics: Metrics, clock: Clock, *, bar: bool) -> None:
-        self.metrics, self.clock = metrics, clock
+    def __init__(self, watch: Watch, *, shown: bool) -> None:
+        self.watch = watch
         columns = (TextColumn("draining"), BarColumn(), MofNCompleteColumn(), TextColumn("offsets"), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=Console(stderr=True), disable=not bar, transient=True)
-        self.task = self.bar.add_task("draining", total=None)
-        self.ingest: Ingest | None = None
-        self.turned_s = self.looked_s = 0.0
-        self.shown: set[tuple[str, str]] = set()
+        self.progress = Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
+        self.task = self.progress.add_task("draining", total=None)
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        self.progress.stop()
 
     def turned(self, ingest: Ingest) -> None:
-        self.ingest, self.turned_s = ingest, self.clock.monotonic_s()
-        if self.turned_s - self.looked_s < LOOK_S:
-            return
-        self.looked_s = self.turned_s
-        lag = ingest.source.lag()
-        shown = {(each.topic, str(each.number)): offsets for each, offsets in lag.items()}
-        for labels in self.shown - shown.keys():
-            self.metrics.lag.remove(*labels)  # another consumer tells of it now
-        for labels, offsets in shown.items():
-            self.metrics.lag.labels(*labels).set(offsets)
-        self.shown = set(shown)
-        read = ingest.flow.records_read
-        self.bar.update(self.task, completed=read, total=read + sum(lag.values()) if lag else None)
-
-    def why_not_ready(self) -> str:
-        """'' when ready: the group has let us in, the loop turns, and the lake takes what is read."""
-        if self.ingest is None or not self.ingest.source.joined:
-            return "starting: no partitions are assigned yet"
-        age_s = self.clock.monotonic_s() - self.turned_s
-        if age_s >= STALE_S:
-            return f"the loop has not turned for {age_s:.0f} s"
-        return self.ingest.blocked
+        """The loop has turned."""
+        if self.watch.turned(ingest):
+            read, lag = ingest.flow.records_read, self.watch.lag
+            self.progress.update(self.task, completed=read, total=read + sum(lag.values()) if lag else None)
 
 
 def report(totals: Totals, seconds: float, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The numbers that tracebraid says of itself, as Prometheus metrics in a registry of their own."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import pyarrow as pa
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 
@@ -20,8 +21,22 @@ class Metrics:
         self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
         self.lost = Counter("tracebraid_lost_offsets", "Offsets that retention took before they were read.", partition, registry=self.registry)
         self.lag = Gauge("tracebraid_lag_offsets", "High watermark minus the next offset to read.", partition, registry=self.registry)
+        self.lag_seconds = Gauge(
+            "tracebraid_lag_seconds", "Now minus the Kafka timestamp of the record read last; 0 where none waits.", partition, registry=self.registry
+        )
+        self.stalled = Gauge(
+            "tracebraid_stalled", "1 where records wait and for two minutes neither one nor an end of partition came.", partition, registry=self.registry
+        )
         self.buffered = Gauge("tracebraid_buffered_bytes", "Bytes of rows held for the next commit.", registry=self.registry)
         self.committed_at = Gauge("tracebraid_lake_commit_timestamp_seconds", "When the lake last took a cycle.", registry=self.registry)
+        self.uncommitted = Gauge("tracebraid_uncommitted_seconds", "How long records have waited for the lake's next commit.", registry=self.registry)
+        self.storage_retries = Counter("tracebraid_storage_retries", "Cycles that the storage did not take and was given again.", registry=self.registry)
+        self.restarts = Counter("tracebraid_ownership_losses", "New starts from the ledgers: another owner, or a doubt.", registry=self.registry)
+        self.loop_age = Gauge("tracebraid_loop_age_seconds", "Since the loop last turned.", registry=self.registry)
+        self.arrow = Gauge("tracebraid_arrow_bytes", "Memory that Arrow holds.", registry=self.registry)
+        self.arrow.set_function(pa.total_allocated_bytes)
+        ProcessCollector(registry=self.registry)  # process_resident_memory_bytes, process_open_fds and the like
+        self.read_ms: dict[tuple[str, str], int] = {}  # (topic, partition) → Kafka timestamp of the record read last
         self.commit_seconds = Histogram("tracebraid_lake_commit_seconds", "Time to write and commit one cycle.", registry=self.registry)
         self.conflicts = Counter(
             "tracebraid_lake_conflicts",
@@ -37,6 +52,7 @@ class Metrics:
         """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""
         topic = records.partition.topic
         self.records_in.labels(topic, records.partition.number).inc(records.batch.num_rows)
+        self.read_ms[topic, str(records.partition.number)] = records.batch.column("kafka_time_ms")[-1].as_py()
         for reason, count in decoded.dropped.items():
             self.dropped.labels(topic, reason).inc(count)
         for counted in normalized.rejects.column("reason").value_counts().to_pylist():

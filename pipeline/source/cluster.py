@@ -3,15 +3,16 @@
 In: a consumer and its settings. Out: values. Never: a record. What passes by itself is asked again, at most `limits.broker_retry_s`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, though not by name
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ABSENT, PASSING, ErrorLog, client_logger, explain
@@ -21,6 +22,7 @@ from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.source.partitions import Start
 
 Answer = TypeVar("Answer")
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 CALL_S = 5.0
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # a UUID of zeros, from brokers that know no topic ids
 MOCK = "mockCluster"  # how librdkafka's embedded cluster names itself: it answers no admin calls, so there a topic's name serves as its id
@@ -36,7 +38,9 @@ class Cluster:
         self.errors = errors
         self.brokers = str(client.get("bootstrap.servers", ""))
         self.id = ""
-        self._admin: AdminClient | None = None
+        self._admin_client: AdminClient | None = None
+        self._asked: dict[Partition, Future[Any]] = {}
+        self._ends: dict[Partition, int] = {}
 
     def connect(self) -> list[str]:
         """Names of all topics we may see. Raises within `limits.broker_wait_s`, at once where our identity is refused."""
@@ -78,13 +82,10 @@ class Cluster:
         names = sorted(set(topics))
         if not names or self.id.startswith(MOCK):
             return {name: name for name in names}
-        if self._admin is None:
-            config: dict[str, Any] = {**self.client, "error_cb": self.errors}
-            self._admin = AdminClient(config, logger=client_logger())
         ids = {}
         for name in names:
             with suppress(Absent):
-                spelled = self._ask(partial(self._topic_id, self._admin, name), f"describing topic {name}")
+                spelled = self._ask(partial(self._topic_id, self._admin(), name), f"describing topic {name}")
                 ids[name] = name if spelled == NO_ID else spelled
         return ids
 
@@ -92,6 +93,32 @@ class Cluster:
     def _topic_id(admin: AdminClient, name: str) -> str:
         described = admin.describe_topics(TopicCollection([name]), request_timeout=CALL_S)[name].result()
         return str(described.topic_id).replace("+", "-").replace("/", "_")
+
+    def _admin(self) -> AdminClient:
+        if self._admin_client is None:
+            config: dict[str, Any] = {**self.client, "error_cb": self.errors}
+            self._admin_client = AdminClient(config, logger=client_logger())
+        return self._admin_client
+
+    def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The last stable offset of each, as an earlier call's question was answered; left out where it was not yet. Asks again, and never waits.
+
+        It goes past the consumer: what a fetch told last says nothing where fetching has stopped.
+        """
+        for partition, answer in list(self._asked.items()):
+            if answer.done():
+                del self._asked[partition]
+                try:
+                    self._ends[partition] = answer.result().offset
+                except KafkaException as error:
+                    if error.args[0].name() in ABSENT:
+                        self._ends.pop(partition, None)
+        self._ends = {each: self._ends[each] for each in partitions if each in self._ends}
+        if partitions and not self._asked:
+            wanted = {TopicPartition(each.topic, each.number): _LATEST for each in partitions}
+            asked = self._admin().list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=CALL_S)
+            self._asked = {each: asked[TopicPartition(each.topic, each.number)] for each in partitions}
+        return self._ends
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         """Lowest offset there is, and the end of what read_committed may see: the last stable offset."""

@@ -23,6 +23,7 @@ from tracebraid.pipeline.kernel.settings import TopicSettings
 from tracebraid.pipeline.source.batches import to_batch
 from tracebraid.pipeline.source.cluster import Absent, Cluster
 from tracebraid.pipeline.source.partitions import Damaged, Event, Expired, Held, Owner, Start, Truncated
+from tracebraid.pipeline.source.stall import Seen
 from tracebraid.pipeline.source.topics import settings_of, wanted
 
 __all__ = ["Damaged", "Event", "Expired", "KafkaSource", "Owner", "Start", "Truncated"]
@@ -180,6 +181,14 @@ class KafkaSource:
             high = -1 if held.at_end else self.consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)[1]
             found[held.partition] = max(0, high - held.next_offset)
         return found
+
+    def seen(self) -> dict[Partition, Seen]:
+        """Each partition of ours beside its end as the broker last told it apart from fetching. Never waits; call it again for a newer answer."""
+        ends = self.cluster.ends(self.partitions())
+        return {
+            held.partition: Seen(held.next_offset, held.eof_offset, ends.get(held.partition, -1), not self.paused, held.stopped and held.partition in ends)
+            for held in self._held.values()
+        }
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         return self.cluster.watermarks(partition)

@@ -1,21 +1,32 @@
-"""What a running ingest says of itself: readiness, lag, and the bar of a drain at a terminal."""
+"""What a running ingest says of itself: readiness, lag, stalls, and the bar of a drain at a terminal."""
 
+import itertools
 import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer, TopicPartition
 
 from tests.integration.test_ingest import produce, settings_for, with_rejects_topic
-from tracebraid.jobs.ingest import STALE_S, Watch
-from tracebraid.pipeline.flow import run_ingest
+from tracebraid.pipeline.flow import Flow, Ingest, run_ingest
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import Metrics
+from tracebraid.pipeline.store.lake import Lake
+from tracebraid.pipeline.watch import DEAD_S, SLOW_S, Watch
 
 pytestmark = pytest.mark.broker
+
+
+def gauge(metrics: Metrics, name: str) -> dict[str, float]:
+    """Values of a gauge by partition; one without labels is under ''."""
+    (family,) = [family for family in metrics.registry.collect() if family.name == name]
+    return {sample.labels.get("partition", ""): sample.value for sample in family.samples}
 
 
 def test_ready_once_the_group_has_let_us_in_the_loop_turns_and_the_lake_takes_cycles(broker: Any, tmp_path: Path) -> None:
@@ -24,16 +35,40 @@ def test_ready_once_the_group_has_let_us_in_the_loop_turns_and_the_lake_takes_cy
     produce(broker, topic, 0, 10, partitions=2)
     metrics, ahead_s = Metrics(), [0.0]
     clock = Clock(monotonic_s=lambda: Clock().monotonic_s() + ahead_s[0])
-    watch = Watch(metrics, clock, bar=False)
+    watch = Watch(metrics, clock)
     assert watch.why_not_ready() == "starting: no partitions are assigned yet"
     run_ingest(settings, drain=True, metrics=metrics, watch=watch.turned)
-    assert watch.why_not_ready() == ""
-    watch.looked_s = 0.0
+    assert (watch.why_not_ready(), watch.uncommitted_s()) == ("", 0.0)
     assert watch.ingest is not None
     watch.ingest.blocked = "the disk does not answer"
     assert watch.why_not_ready() == "the disk does not answer"
-    ahead_s[0] = STALE_S + 1
-    assert watch.why_not_ready() == "the loop has not turned for 61 s"
+    ahead_s[0] = SLOW_S + 1
+    assert (watch.why_not_ready(), watch.why_not_alive()) == ("the loop has not turned for 61 s", "")
+    ahead_s[0] = DEAD_S + 1
+    assert watch.why_not_alive() == "the loop has not turned for 301 s"
+    assert gauge(metrics, "tracebraid_loop_age_seconds")[""] > DEAD_S
+
+
+def test_not_ready_while_records_wait_for_a_commit_that_does_not_come(broker: Any, tmp_path: Path) -> None:
+    topic = broker.create_topic(broker.unique("waiting"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_age_s=10))
+    produce(broker, topic, 0, 10)
+    metrics, ahead_s = Metrics(), [0.0]
+    watch = Watch(metrics, Clock(monotonic_s=lambda: Clock().monotonic_s() + ahead_s[0]))
+    flow = Flow(settings, Lake.open(settings.lake, {}, Clock()), broker.unique("group"), metrics=metrics, clock=Clock(), stream=False)
+    ingest = Ingest(flow, None)
+    while not flow.cycle.records:
+        ingest.step()
+        watch.turned(ingest)
+    ahead_s[0] = 29.0
+    assert watch.why_not_ready() == ""
+    ahead_s[0] = 31.0
+    assert watch.why_not_ready().startswith("records have waited 3")
+    assert gauge(metrics, "tracebraid_uncommitted_seconds")[""] >= 30
+    ingest.finish()
+    watch.turned(ingest)
+    assert watch.why_not_ready() == ""
+    ingest.close()
 
 
 def test_the_lag_is_of_the_partitions_that_are_ours(broker: Any, tmp_path: Path) -> None:
@@ -41,17 +76,82 @@ def test_the_lag_is_of_the_partitions_that_are_ours(broker: Any, tmp_path: Path)
     settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
     produce(broker, topic, 0, 10, partitions=2)
     metrics = Metrics()
-    watch = Watch(metrics, Clock(), bar=False)
-    watch.shown = {(topic, "7")}
-    metrics.lag.labels(topic, "7").set(5)
+    watch, shown = Watch(metrics, Clock()), []
 
-    def look(ingest: Any) -> None:
-        watch.looked_s = 0.0 if ingest.source.partitions() else Clock().monotonic_s()
+    def look(ingest: Ingest) -> None:
+        watch._looked_s = 0.0
         watch.turned(ingest)
+        shown.append(gauge(metrics, "tracebraid_lag_offsets"))
 
     run_ingest(settings, drain=True, metrics=metrics, watch=look)
-    found = {sample.labels["partition"]: sample.value for family in metrics.lag.collect() for sample in family.samples}
-    assert found == {"0": 0.0, "1": 0.0}
+    assert shown[-1] == {"0": 0.0, "1": 0.0}
+    assert gauge(metrics, "tracebraid_lag_seconds") == gauge(metrics, "tracebraid_stalled") == {"0": 0.0, "1": 0.0}
+    assert watch.ingest is not None  # it has left its group: other consumers tell of the partitions now
+    look(watch.ingest)
+    assert shown[-1] == gauge(metrics, "tracebraid_lag_seconds") == gauge(metrics, "tracebraid_stalled") == {}
+
+
+def test_a_partition_whose_fetching_stops_quietly_is_told_and_one_that_is_idle_is_not(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "stall_s", 3.0)
+    topic = broker.create_topic(broker.unique("stall"), 2)
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 10, partitions=2)
+    metrics = Metrics()
+    watch = Watch(metrics, Clock())
+    flow = Flow(settings, Lake.open(settings.lake, {}, Clock()), broker.unique("group"), metrics=metrics, clock=Clock(), stream=False)
+    ingest = Ingest(flow, None)
+
+    def turn(until: Callable[[], bool], at_most_s: float = 30) -> None:
+        deadline = Clock().monotonic_s() + at_most_s
+        while not until() and Clock().monotonic_s() < deadline:
+            ingest.step()
+            watch.turned(ingest)
+
+    turn(ingest.source.drained)
+    ingest.source.consumer.pause([TopicPartition(topic, 0)])  # behind the source's back
+    turn(lambda: False, 6)
+    assert watch.stalled == set()
+    produce(broker, topic, 10, 30, partitions=2)
+    turn(lambda: bool(watch.stalled))
+    assert watch.why_not_ready() == f"no record comes although some wait: {topic}[0]"
+    assert gauge(metrics, "tracebraid_stalled") == {"0": 1.0, "1": 0.0}
+    assert gauge(metrics, "tracebraid_lag_offsets") == {"0": 10.0, "1": 0.0}
+    assert gauge(metrics, "tracebraid_lag_seconds")["0"] > 3
+    ingest.source.consumer.resume([TopicPartition(topic, 0)])
+    turn(lambda: flow.records_read == 30 and not watch.stalled)
+    assert (watch.why_not_ready(), flow.records_read) == ("", 30)
+    assert gauge(metrics, "tracebraid_stalled") == {"0": 0.0, "1": 0.0}
+    ingest.close()
+
+
+def test_a_topic_of_transactions_is_no_stall_at_its_end(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last offset is a marker that no consumer sees; aborted records lie there too."""
+    monkeypatch.setattr(limits, "stall_s", 2.0)
+    topic = broker.create_topic(broker.unique("markers"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    producer = Producer({**broker.client, "transactional.id": broker.unique("id")})
+    producer.init_transactions(20)
+    metrics = Metrics()
+    watch = Watch(metrics, Clock())
+    flow = Flow(settings, Lake.open(settings.lake, {}, Clock()), broker.unique("group"), metrics=metrics, clock=Clock(), stream=False)
+    ingest, started_s = Ingest(flow, None), Clock().monotonic_s()
+    told: set[str] = set()
+    finish = itertools.cycle((producer.commit_transaction, producer.abort_transaction))
+    for turn in range(1000):
+        ingest.step()
+        watch.turned(ingest)
+        told.update(map(str, watch.stalled))
+        if turn % 10 == 0 and Clock().monotonic_s() - started_s < 4:
+            producer.begin_transaction()
+            producer.produce(topic, b'{"msg": "x"}')
+            producer.flush(10)
+            next(finish)()
+        if Clock().monotonic_s() - started_s > 9:
+            break
+    assert flow.records_read > 1
+    assert told == set()
+    assert gauge(metrics, "tracebraid_lag_offsets") == {"0": 0.0}
+    ingest.close()
 
 
 def test_a_drain_at_a_terminal_shows_how_far_it_has_come(broker: Any, tmp_path: Path) -> None:
