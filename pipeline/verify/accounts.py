@@ -44,6 +44,11 @@ class Account:
         """The offset behind the last interval; 0 without one."""
         return int(self.last.max()) + 1 if len(self.last) else 0
 
+    @property
+    def claimed(self) -> int:
+        """What intervals say that the lake has come to: by its rows or by its ledger, whichever is more."""
+        return max(self.end, self.ledger or 0)
+
     def finding(self, kind: str, first: int, last: int, count: int, detail: str = "", *, index: int | None = None, table: str = "", file: str = "") -> Finding:
         return Finding(kind, self.topic, self.key.topic_id, self.key.number, first, last, index, count, table, file, detail)
 
@@ -101,7 +106,8 @@ def check_account(account: Account) -> Iterator[Finding]:
     """What intervals alone tell: one begins where the one before it ended, from a start to the ledger, and counts add up."""
     first, last = account.first, account.last
     if not len(first):
-        yield account.finding("interval_ledger", account.ledger or 0, account.ledger or 0, 1, f"the ledger is {account.ledger}, and there is no interval")
+        if account.ledger is not None:
+            yield account.finding("interval_ledger", account.ledger or 0, account.ledger or 0, 1, f"the ledger is {account.ledger}, and there is no interval")
         return
     if account.kinds[0] != START:
         yield account.finding("interval_gap", int(first[0]), int(first[0]), 0, "no start is pinned before the first interval")

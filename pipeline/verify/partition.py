@@ -139,23 +139,21 @@ class PartitionCheck:
             yield from self._grouped("misplaced", rows.offsets[of_file], rows.indexes[of_file], detail, self.files.names[number])
 
     def _outside(self, rows: Rows) -> Iterator[Finding]:
-        owners = self.account.owner_of(rows.offsets)
-        lost = (owners >= 0) & (self.account.kinds[np.maximum(owners, 0)] == LOST) if len(self.account.kinds) else np.zeros(len(rows), dtype=bool)
-        beyond = rows.offsets >= self.account.end
-        for number in np.unique(rows.files[lost | (owners < 0)]):
-            table, path = self.files.names[number]
-            of_file = rows.files == number
-            yield from self._grouped("in_lost", rows.offsets[lost & of_file], rows.indexes[lost & of_file], "", (table, path))
-            stray = of_file & (owners < 0) & ~beyond
-            yield from self._grouped("outside", rows.offsets[stray], rows.indexes[stray], "", (table, path))
-            if (beyond & of_file).any():
-                self.ahead[table].append(rows.offsets[beyond & of_file])
+        account = self.account
+        owners = account.owner_of(rows.offsets)
+        lost = (owners >= 0) & (account.kinds[np.maximum(owners, 0)] == LOST) if len(account.kinds) else owners >= 0
         past = rows.offsets >= self._ledgers[self.files.tables[rows.files]]
-        for number in np.unique(rows.files[past]):
-            table, path = self.files.names[number]
-            chosen = past & (rows.files == number)
-            detail = f"the ledger of {table} is {self.ledgers.get(table)}"
-            yield from self._grouped("beyond_ledger", rows.offsets[chosen], rows.indexes[chosen], detail, (table, path))
+        ahead = (owners < 0) & (rows.offsets >= account.claimed) & ~past
+        stray = (owners < 0) & (rows.offsets < account.claimed)
+        for kind, chosen in (("in_lost", lost), ("outside", stray), ("beyond_ledger", past)):
+            for number in np.unique(rows.files[chosen]):
+                of_file = chosen & (rows.files == number)
+                table = self.files.names[number][0]
+                detail = f"the ledger of {table} is {self.ledgers.get(table)}" if kind == "beyond_ledger" else ""
+                yield from self._grouped(kind, rows.offsets[of_file], rows.indexes[of_file], detail, self.files.names[number])
+        for place, table in enumerate(COUNTS):
+            if len(offsets := rows.offsets[ahead & (self.files.tables[rows.files] == place)]):
+                self.ahead[table].append(offsets)
 
     def _count(self, offsets: Longs, into: Longs) -> None:
         owners = self.account.owner_of(offsets)

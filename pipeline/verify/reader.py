@@ -130,7 +130,7 @@ class _Reading:
             self.report.records += check.records
             self.report.partitions += 1
             rejected[key] = check.rejects
-            beyond = [table for table in TABLES if table in check.ahead or ledgers.get(table, 0) > account.end]
+            beyond = [table for table in TABLES if table in check.ahead or ledgers.get(table, 0) > account.claimed]
             ahead += [(account, table, merged(check.ahead.get(table, [])), ledgers.get(table, 0)) for table in beyond]
         self._check_ahead(ahead)
         if broker and self.options.rejects_topic:
@@ -167,7 +167,7 @@ class _Reading:
             return
         reached = read_snapshot(self.place, INTERVALS).ledgers
         for account, table, beyond, ledger in ahead:
-            end = max(account.end, reached.get(account.key, 0))
+            end = max(account.claimed, reached.get(account.key, 0))
             offsets = beyond[beyond >= end]
             if len(offsets) or ledger > end:
                 last = max(int(offsets.max()) if len(offsets) else 0, ledger - 1)
