@@ -21,6 +21,7 @@ JOBS = {
     "sql": "Query the lake.",
     "trace": "Show one trace with its logs.",
     "status": "Position, lag and completeness of each partition.",
+    "verify": "Check that every position is in the lake once.",
     "rejects": "List, show and send again what could not be decoded.",
     "topics": "Plan and make tracebraid's own topics.",
     "lake": "Describe the lake and its tables.",

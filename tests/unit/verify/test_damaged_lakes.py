@@ -300,7 +300,7 @@ def test_topics_by_name(tmp_path: Path) -> None:
     lake.rewrite("logs", 0, lambda rows: rows.slice(1))
     lake.rewrite("logs", 1, lambda rows: rows.slice(1))
     assert told(tmp_path, "otlp_logs") == in_order([of("interval_sum", 0, 9, owner=other, table="logs"), of("missing", 0, 9, owner=other)])
-    with pytest.raises(UsageError, match="no interval of the lake .* is of topic nowhere"):
+    with pytest.raises(UsageError, match=r"no interval of the lake .* is of topic nowhere"):
         verify(str(tmp_path), None, ["nowhere"])
 
 
