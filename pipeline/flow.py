@@ -8,8 +8,8 @@ the offset at which the next cycle begins; `intervals` commits last, and its led
 only inside the transaction that carries the rejects. Neither is ahead by rule.
 
 1. Start. When a partition is assigned, read both ledgers and go on from the lower one. Without any ledger, resolve the configured
-   start to an offset and write it to the lake's ledger before the first read. Skipped: a crash before the first commit would start
-   elsewhere ('latest' has moved), and the records between are lost.
+   start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
+   would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
 3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough.
@@ -180,8 +180,22 @@ class Ingest:
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Where each newly assigned partition is read from; one whose topic was truncated is left out, and so not read."""
         committed = self.source.committed(partitions) if self.publisher else {}
-        starts = {partition: self._start(partition, committed.get(partition)) for partition in partitions}
-        return {partition: start for partition, start in starts.items() if start is not None}
+        found = {partition: self._start(partition, committed.get(partition)) for partition in partitions}
+        starts = {partition: offset for partition, offset in found.items() if offset is not None}
+        self._pin_stream([partition for partition in starts if partition not in committed])
+        return starts
+
+    def _pin_stream(self, partitions: Sequence[Partition]) -> None:
+        """Write the start to the stream's ledger too where it has none, before anything is read.
+
+        Skipped: a crash after the lake's first commit and before the stream's leaves the lake's ledger alone, the stream begins there, and
+        the rejects between are never published.
+        """
+        if self.publisher and partitions:
+            try:
+                self.publisher.transaction([], {each: self.flow.progress[each].stream_next for each in partitions}, self.source.group_metadata())
+            except OwnershipLost as error:  # out of this callback it would leave the partitions assigned, and unread
+                self.doubt = error
 
     def _start(self, partition: Partition, committed: int | None) -> int | None:
         return start(self.flow, self.source, partition, committed)

@@ -4,6 +4,7 @@ In: both ledgers of a partition, the ends of its log. Out: the offset to read ne
 Never: a record. Called from within the source's callbacks: an exception that leaves them ends the process, so what may pass is waited for.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
@@ -53,7 +54,7 @@ def _start(flow: "Flow", source: KafkaSource, partition: Partition, committed: i
         log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
         return None
     if ledger < low:
-        held = _expire(flow, partition, ledger, low)
+        held = _expire(flow, partition, held, low)
     offset = flow.begin(partition, held, committed if committed is None else max(committed, low))
     log.info("partition assigned", partition=str(partition), offset=offset, lake=held.next_offset, stream=committed)
     return offset
@@ -68,6 +69,8 @@ def _pin(flow: "Flow", source: KafkaSource, partition: Partition) -> Held:
     wanted, partitions = flow.settings.ingest.start, source.siblings(partition)
     if flow.lake.knows_any(partitions):
         wanted, partitions = "earliest", [partition]
+    for each in partitions:  # a pin that was torn left ledgers in some tables; unread, they would be another writer's for ever
+        flow.lake.read_ledger(each)
     offsets = {each: source.resolve(each, wanted) for each in partitions}
     intervals = [Interval(each, "start", f"start: {wanted}", offset, offset - 1, decoder_version=DECODER_VERSION) for each, offset in offsets.items()]
     try:
@@ -77,8 +80,22 @@ def _pin(flow: "Flow", source: KafkaSource, partition: Partition) -> Held:
     return flow.lake.read_ledger(partition)
 
 
-def _expire(flow: "Flow", partition: Partition, ledger: int, low: int) -> Held:
-    log.error("retention took records before they were read", partition=str(partition), first=ledger, last=low - 1)
-    flow.account([Interval(partition, "lost", "retention", ledger, low - 1, decoder_version=DECODER_VERSION)], ledger)
-    flow.metrics.lost.labels(partition.topic, partition.number).inc(low - ledger)
+def _expire(flow: "Flow", partition: Partition, held: Held, low: int) -> Held:
+    assert held.next_offset is not None
+    log.error("retention took records before they were read", partition=str(partition), first=held.next_offset, last=low - 1)
+    kept = Counter(table for (offset, _), table in held.ahead.items() if offset < low)  # rows that a torn cycle left: the records are gone, they stay
+    lost = Interval(
+        partition,
+        "lost",
+        "retention",
+        held.next_offset,
+        low - 1,
+        rows_in=kept.total(),
+        rows_spans=kept["spans"],
+        rows_logs=kept["logs"],
+        rows_rejected=kept["rejects"],
+        decoder_version=DECODER_VERSION,
+    )
+    flow.account([lost], held.next_offset)
+    flow.metrics.lost.labels(partition.topic, partition.number).inc(low - held.next_offset)
     return flow.lake.read_ledger(partition)

@@ -169,9 +169,11 @@ class Lake:
         }
         for table in TABLES:
             name = table.name
-            if name in cycle.progress.versions or (name in cycle.progress.files and self._are_fresh(name, cycle)):
+            if name in cycle.progress.versions:
                 continue  # the cycle is given again after an error
             try:
+                if name in cycle.progress.files and self._are_fresh(name, cycle):
+                    continue
                 cycle.progress.files[name] = write_rows(table, batches[name], self._files[name])
             except STORAGE_ERRORS as error:
                 self._remove_files(cycle)
