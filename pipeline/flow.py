@@ -1,11 +1,11 @@
 """The stages in order, and the commit protocol. The first file to read.
 
     source → decode → normalize ─┬─► store    Delta tables: spans, logs, rejects, intervals
-                                 └─► publish  topic tracebraid.rejects
+                                 └─► publish  topics tracebraid.rejects, tracebraid.windows
 
 Two sinks, each with a ledger that moves atomically with what it accounts for. The lake's: every commit carries, for each partition,
 the offset at which the next cycle begins; `intervals` commits last, and its ledger decides. The stream's: the group's offsets, moved
-only inside the transaction that carries the rejects. Neither is ahead by rule.
+only inside the transaction that carries rejects and watermarks. Neither is ahead by rule.
 
 1. Start. When a partition is assigned, read both ledgers and go on from the lower one. Without any ledger, resolve the configured
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
@@ -14,7 +14,8 @@ only inside the transaction that carries the rejects. Neither is ahead by rule.
 3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
-5. Stream: one transaction with the rejects and the group's offsets. Split: rejects twice (offsets last) or never (offsets first).
+5. Stream: one transaction with the rejects, the watermarks (how far each partition has come, for detect) and the group's offsets.
+   Split: rejects twice (offsets last) or never (offsets first).
 
 A crash anywhere replays from the lower ledger and each sink drops what it holds; so the order of 4 and 5 loses nothing.
 When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped. After any doubt (an
@@ -39,6 +40,7 @@ from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
+from tracebraid.pipeline.publish.watermarks import OpenWatermarks
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Expired, Owner
 from tracebraid.pipeline.start import start
@@ -74,6 +76,7 @@ class Flow:
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.closed_bytes = 0
         self.rejects = OpenRejects() if stream else None
+        self.watermarks = OpenWatermarks()
         self.last_lake_s = clock.monotonic_s()
 
     @property
@@ -86,6 +89,7 @@ class Flow:
         assert held.next_offset is not None
         stream_next = held.next_offset if committed is None else committed
         self.progress[partition] = Progress(held, held.next_offset, stream_next)
+        self.watermarks.begin(partition, stream_next)
         return min(held.next_offset, stream_next)
 
     def account(self, intervals: Sequence[Interval], ledger: int | None) -> None:
@@ -103,6 +107,7 @@ class Flow:
         self.cycle.forget(partition)
         if self.rejects is not None:
             self.rejects.forget(partition)
+        self.watermarks.forget(partition)
         self.progress.pop(partition, None)
 
     # 2. Read.
@@ -121,6 +126,7 @@ class Flow:
                 self.metrics.count_read(piece, decoded, normalized)
             if self.rejects is not None and first >= progress.stream_next:
                 self.rejects.add(piece, normalized.rejects)
+                self.watermarks.note(piece, normalized.event_time_us)
 
     # 4. Lake.
 
@@ -167,6 +173,7 @@ class Ingest:
         self.publisher = publisher
         self.settings, self.clock = flow.settings, flow.clock
         self.last_stream_s = flow.clock.monotonic_s()
+        self._windows_partitions = publisher.partitions(self.settings.stream.windows_topic) if publisher else 0
         self.doubt: TracebraidError | None = None  # why nothing may be committed before the ledgers are read again
         self.blocked = ""  # why the lake does not take a cycle just now
         self._failures = 0
@@ -220,13 +227,19 @@ class Ingest:
     # 5. Stream.
 
     def flush_stream(self) -> None:
-        """One transaction: the rejects, and the group's offsets."""
+        """One transaction: the rejects, how far each partition has come, and the group's offsets."""
         self.last_stream_s = self.clock.monotonic_s()
         flow, rejects = self.flow, self.flow.rejects
-        if self.publisher is None or rejects is None or not rejects.next_offsets:
+        if self.publisher is None or rejects is None:
             return
+        told = flow.watermarks.messages(self.settings.stream.windows_topic, self._windows_partitions, self.source.at_end)
+        if not (told or rejects.next_offsets):
+            return
+        # All partitions' offsets, also those that stand still: so a member that has left the group is refused whatever it says.
+        offsets = {partition: progress.stream_next for partition, progress in flow.progress.items()} | rejects.next_offsets
         try:
-            self.publisher.transaction(rejects.messages(self.settings.stream.rejects_topic), rejects.next_offsets, self.source.group_metadata())
+            messages = rejects.messages(self.settings.stream.rejects_topic) + told
+            self.publisher.transaction(messages, offsets, self.source.group_metadata())
         except OwnershipLost:
             flow.metrics.stream_transactions.labels("aborted").inc()
             raise
@@ -234,6 +247,7 @@ class Ingest:
         for partition, next_offset in rejects.next_offsets.items():
             flow.progress[partition].stream_next = next_offset
         flow.rejects = OpenRejects()
+        flow.watermarks.settle()
 
     # The loop.
 

@@ -26,5 +26,6 @@ class Topic:
 # Names and retention are defaults; the settings of the stage that writes the topic may say otherwise.
 TOPICS = {
     "rejects": Topic("tracebraid.rejects", 6, 14 * 24 * HOUR_MS, False, "What could not be decoded: the original bytes, the facts in headers."),
+    "windows": Topic("tracebraid.windows", 32, 24 * HOUR_MS, False, "What ingest tells detect: how far each source partition has come."),
     "redriven": Topic("tracebraid.rejects.redriven", 1, -1, True, "Which rejects were sent again: the position as key, when and whereto as JSON."),
 }

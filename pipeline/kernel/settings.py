@@ -124,6 +124,7 @@ class StreamSettings(_Section):
     enabled: bool = Field(default=True, description="Publish rejects to their topic.")
     flush_ms: int = Field(default=500, ge=50, le=limits.transaction_timeout_ms // 2, description="Milliseconds between two transactions.")
     rejects_topic: TopicName = Field(default="tracebraid.rejects", min_length=1, description="Where rejects go.")
+    windows_topic: TopicName = Field(default="tracebraid.windows", min_length=1, description="Where watermarks go, for detect.")
     replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
     rejects_retention_hours: int = Field(default=14 * 24, ge=1, description="How long the rejects topic keeps them.")
 

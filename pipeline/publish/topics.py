@@ -46,7 +46,10 @@ def own_topics(settings: Settings) -> list[Topic]:
     if not settings.stream.enabled:
         return []
     stream = settings.stream
-    return [replace(TOPICS["rejects"], name=stream.rejects_topic, retention_ms=stream.rejects_retention_hours * HOUR_MS)]
+    return [
+        replace(TOPICS["rejects"], name=stream.rejects_topic, retention_ms=stream.rejects_retention_hours * HOUR_MS),
+        replace(TOPICS["windows"], name=stream.windows_topic),
+    ]
 
 
 def redriven_topic(settings: Settings) -> Topic:

@@ -227,3 +227,29 @@ def test_a_partition_added_later_is_read_from_its_beginning(broker: Any, tmp_pat
     pinned = connect(settings.lake).execute("select kafka_partition, reason from intervals where kind = 'start' order by 1").fetchall()
     assert pinned == [(0, "start: latest"), (1, "start: latest"), (2, "start: earliest"), (3, "start: earliest")]
     intervals_are_whole(settings)
+
+
+def test_the_stream_tells_how_far_each_partition_has_come(broker: Any, tmp_path: Path) -> None:
+    """One watermark message to every partition of the windows topic, in the transaction that moves the group's offsets."""
+    topic = broker.create_topic(broker.unique("told"), 2)
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    windows = broker.create_topic(broker.unique("windows"), 3)
+    settings = settings.model_copy(update={"stream": settings.stream.model_copy(update={"windows_topic": windows})})
+    produce(broker, topic, 0, 10, partitions=2)
+    stop = threading.Event()
+    thread = threading.Thread(target=run_ingest, args=(settings,), kwargs={"stop": stop})
+    thread.start()
+    wanted = [[(topic, 0, 5, True), (topic, 1, 5, True)]] * 3
+    deadline = time.monotonic() + 30
+    while (sources := last_told(broker, windows)) != wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    stop.set()
+    thread.join(30)
+    assert sources == wanted
+
+
+def last_told(broker: Any, topic: str) -> list[list[tuple[Any, ...]]]:
+    """The newest watermarks on each partition of the topic, under read_committed."""
+    last = {message.partition(): json.loads(message.value()) for message in read_all(broker, topic, 1000, timeout_s=1)}
+    names = ("topic", "partition", "next_offset", "caught_up")
+    return [[tuple(each[name] for name in names) for each in last[number]["sources"]] for number in sorted(last)]
