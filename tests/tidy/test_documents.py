@@ -13,7 +13,17 @@ from tests.tidy.commands import problem
 from tools.docs import documents
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, IGNORED_PREFIX, PREFIX, known_variables
 
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "DECISIONS.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/schema.md", "docs/settings.md", "docker-compose.yml")
+DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "DECISIONS.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/schema.md",
+    "docs/settings.md",
+    "docs/operations.md",
+    "docker-compose.yml",
+)
 # Names in the documents that are a user's, or outside of the repository.
 NOT_OURS = frozenset({"../shared", "capture.jsonl", "tracebraid.toml"})
 FILE = re.compile(r"[\w.-]+\.(?:py|md|toml|ya?ml|txt|sql|sh)")
