@@ -22,6 +22,9 @@ CONFIG_VARIABLE = "TRACEBRAID_CONFIG"
 # Of the tests, not settings.
 IGNORED_PREFIX = "TRACEBRAID_TEST_"
 # Sections of free names, and what '_' stands for in them: librdkafka's names have dots, which a variable's name cannot have.
+# The object store's own variables that say where it is: beneath the file's storage_options, so that whatever reads the lake goes to the same place.
+# Its credentials are not among them: the clients read those themselves, and renew them.
+STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION", "AWS_DEFAULT_REGION")
 FREE_SECTIONS = {"client": ".", "storage_options": "_"}
 
 
@@ -42,7 +45,9 @@ def load_settings(path: str | Path | None = None, environ: Mapping[str, str] | N
     found, notes = _from_environment(environ)
     variables = {name: variable for variable, name in _variables(environ)}
     options = {name: value for name, value in options.items() if value is not None}
-    layers = ((_from_file(source) if source else {}, lambda _: source), (found, variables.__getitem__), (options, lambda _: "option"))
+    store = {name.lower(): environ[name] for name in STORE_VARIABLES if environ.get(name)}
+    below = ({"storage_options": store}, lambda name: name.partition(".")[2].upper())
+    layers = (below, (_from_file(source) if source else {}, lambda _: source), (found, variables.__getitem__), (options, lambda _: "option"))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer, origin in layers:

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from tracebraid.pipeline.kernel.errors import TracebraidError, one_line
+from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.store.errors import explain
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
@@ -29,7 +30,7 @@ _WHO_AND_WHERE = frozenset(
         *("web_identity_token_file", "role_arn", "role_session_name", "server_side_encryption", "sse_kms_key_id"),
     }
 )
-_HOW = frozenset({"allow_http", "allow_invalid_certificates", "connect_timeout", "timeout", "proxy_url", "proxy_ca_certificate"})
+_HOW = frozenset({"allow_invalid_certificates", "connect_timeout", "timeout", "proxy_url", "proxy_ca_certificate"})
 _TRIES = 2
 _WAIT = timedelta(seconds=10)
 
@@ -53,13 +54,14 @@ def check_conditional_put(url: str, options: Mapping[str, str]) -> None:
     except AlreadyExistsError:
         return
     except (BaseError, OSError, ValueError) as error:
+        said, _, _ = str(error).partition("\n\nDebug source")
+        why = explain(OSError(said), f"find out whether the store of {url} has conditional put")
+        if not why.transient:
+            raise why from error
         if config.get("aws_conditional_put") == "etag":
             return
-        raise TracebraidError(
-            f"cannot find out whether the store of {url} has conditional put: {one_line(error).rstrip('.')}",
-            "Check the store and its credentials; where you know that it has it, set storage_options.aws_conditional_put to etag",
-            transient=True,
-        ) from error
+        hint = "Check the store and its credentials; where you know that it has it, set storage_options.aws_conditional_put to etag"
+        raise TracebraidError(why.what, hint, transient=True) from error
     raise TracebraidError(
         f"the store of {url} has no conditional put: it took a second put of {PROBE} on condition that there is none",
         "Two writers would overwrite each other's commits there: keep the lake in a store that heeds If-None-Match",
@@ -69,7 +71,7 @@ def check_conditional_put(url: str, options: Mapping[str, str]) -> None:
 def _split(options: Mapping[str, str]) -> "tuple[S3Config, ClientConfig]":
     """The store's options, and its client's, out of delta-rs's, which are one mapping. What is no option of the probe is left out."""
     config: dict[str, str] = {}
-    client: dict[str, str] = {}
+    client = {"allow_http": "true"}  # whether it is allowed says delta-rs, which goes there next
     for name, value in options.items():
         key = name.lower().removeprefix("aws_")
         if key in _WHO_AND_WHERE:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -116,8 +117,9 @@ class StoredFiles:
     url: str
     options: Mapping[str, str]
 
-    @property
+    @cached_property
     def _filesystem(self) -> pa.fs.PyFileSystem:
+        """One for all: it keeps its connections."""
         return pa.fs.PyFileSystem(DeltaStorageHandler(self.url, dict(self.options)))
 
     def write_file(self, path: str, data: pa.Buffer) -> None:

@@ -8,7 +8,7 @@ still need, and it adds two commits to each log.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from io import BytesIO
 from urllib.parse import unquote
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tracebraid.pipeline.kernel.clock import Clock
@@ -47,23 +48,27 @@ def sweep(url: str, options: Mapping[str, str], clock: Clock, *, dry_run: bool) 
     """The orphans of every table, each as it is removed. Raises TracebraidError: no lake there; storage fails."""
     place = lake_url(url)
     for table in TABLES:
-        open_table(place, table, options, create=False)
+        snapshot = open_table(place, table, options, create=False)
         files = table_files(place, table.name, options)
         try:
-            for path, bytes_, written_s in old_orphans(files, clock.unix_nano() / 1e9 - orphan_sweep_age_s):
+            in_use = {unquote(path) for path in pa.table(snapshot.get_add_actions()).column("path").to_pylist()}
+            for path, bytes_, written_s in old_orphans(files, clock.unix_nano() / 1e9 - orphan_sweep_age_s, in_use):
                 removed = not dry_run and files.remove_file(path)
                 yield Orphan(table.name, path, bytes_, datetime.fromtimestamp(written_s, UTC), removed)
         except STORAGE_ERRORS as error:
             raise explain(error, f"look for orphans in {place}/{table.name}") from error
 
 
-def old_orphans(files: Files, before_s: float) -> Iterator[tuple[str, int, float]]:
+def old_orphans(files: Files, before_s: float, in_use: Set[str]) -> Iterator[tuple[str, int, float]]:
     """Path, bytes and time (seconds since 1970) of each data file that was written before `before_s` and that the log does not name.
 
-    The files are listed before the log is read: one that is committed in between is named then.
+    The files are listed before the log is read: one that is committed in between is named then. `in_use`: what delta-rs reads of the same log; where
+    we have missed any of it, nothing is an orphan. Raises TracebraidError then.
     """
     found = {path: size for path, size in files.list_files() if path.startswith(f"{DAY}=") and path.endswith(".parquet")}
     named = named_files(files)
+    if missed := in_use - named:
+        raise TracebraidError(f"the log names {min(missed)} in a way that is not understood; nothing is removed", "Another tool writes it: use its vacuum")
     for path in sorted(found.keys() - named):
         written_s = files.written_at_s(path)
         if written_s is not None and written_s < before_s:
@@ -87,6 +92,6 @@ def _paths_in(path: str, files: Files) -> Iterable[str]:
         actions = [orjson.loads(line) for line in files.read_file(path).splitlines() if line.strip()]
         return [unquote(action[kind]["path"]) for action in actions for kind in ("add", "remove") if action.get(kind)]
     if ".checkpoint." in path and path.endswith(".parquet"):
-        columns = pq.read_table(BytesIO(files.read_file(path)), columns=["add.path", "remove.path"])
-        return [unquote(each["path"]) for kind in ("add", "remove") if kind in columns.column_names for each in columns[kind].to_pylist() if each]
+        columns = pq.ParquetFile(BytesIO(files.read_file(path))).read(columns=["add.path", "remove.path"])  # structs; read_table would call both `path`
+        return [unquote(each["path"]) for kind in columns.column_names for each in columns[kind].to_pylist() if each and each["path"]]
     return []
