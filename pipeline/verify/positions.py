@@ -5,7 +5,7 @@ Python object a row.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ class Block:
     last: int
     rows: int
     file: int
-    packed: tuple[pa.Buffer, pa.Buffer, pa.Buffer]
+    packed: tuple[bytes, bytes, bytes]
 
     @classmethod
     def of(cls, offsets: Longs, indexes: Longs, times_us: Longs, file: int) -> "Block":
@@ -58,19 +58,43 @@ class Block:
         return Rows(offsets, indexes, times_us, np.full(self.rows, self.file, dtype=np.int64))
 
 
-def _pack(values: Longs) -> pa.Buffer:
+def _pack(values: Longs) -> bytes:
     """Byte by byte of the differences, all lowest bytes first: most of the others are alike."""
     differences = np.diff(values, prepend=np.int64(0))
-    return _CODEC.compress(pa.py_buffer(np.ascontiguousarray(differences.view(np.uint8).reshape(-1, 8).T)))
+    planes = np.ascontiguousarray(differences.view(np.uint8).reshape(-1, 8).T)
+    packed: bytes = _CODEC.compress(planes, asbytes=True)  # an Arrow buffer would keep the room that the worst case needs
+    return packed
 
 
-def _unpack(data: pa.Buffer, rows: int) -> Longs:
+def _unpack(data: bytes, rows: int) -> Longs:
     planes = np.frombuffer(_CODEC.decompress(data, rows * 8), dtype=np.uint8).reshape(8, rows)
     return np.cumsum(np.ascontiguousarray(planes.T).reshape(-1).view(np.int64))
 
 
-def pack_batch(batch: pa.RecordBatch, file: int, blocks: defaultdict[Key, list[Block]]) -> int:
-    """Add the batch's positions to `blocks`. Returns how many rows have none, since a column is null."""
+def pack_batches(batches: Iterable[pa.RecordBatch], file: int, blocks: defaultdict[Key, list[Block]]) -> tuple[int, int]:
+    """Add the positions of one file's batches to `blocks`. Returns the number of rows, and how many of them have none, since a column is null.
+
+    WINDOW_ROWS at a time: sorted by trace, neighbors in offset lie far apart in a file, and apart they do not pack well.
+    """
+    rows = nulls = 0
+    pending: list[pa.RecordBatch] = []
+    for batch in batches:
+        pending.append(batch)
+        rows += batch.num_rows
+        if sum(each.num_rows for each in pending) >= WINDOW_ROWS:
+            nulls += _pack_batch(_joined(pending), file, blocks)
+            pending = []
+    if pending:
+        nulls += _pack_batch(_joined(pending), file, blocks)
+    return rows, nulls
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    (batch,) = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches() or batches[:1]
+    return batch
+
+
+def _pack_batch(batch: pa.RecordBatch, file: int, blocks: defaultdict[Key, list[Block]]) -> int:
     complete = pc.is_valid(batch.column(0))
     for name in COLUMNS[1:]:
         complete = pc.and_(complete, pc.is_valid(batch.column(name)))

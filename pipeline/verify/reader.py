@@ -99,10 +99,9 @@ class _Reading:
         names = [(table, path) for table in TABLES for path in self.snapshots[table].files]
         for number, (table, path) in enumerate(names):
             self.options.told(f"file {number + 1} of {len(names)}")
-            nulls = 0
-            for batch in read_batches(self.place, table, self.snapshots[table].files[path], positions.COLUMNS, self.report.findings):
-                self.report.rows += batch.num_rows
-                nulls += positions.pack_batch(batch, number, blocks)
+            batches = read_batches(self.place, table, self.snapshots[table].files[path], positions.COLUMNS, self.report.findings)
+            rows, nulls = positions.pack_batches(batches, number, blocks)
+            self.report.rows += rows
             if nulls:
                 self.report.findings.append(Finding("file_unreadable", count=nulls, table=table, file=path, detail=f"{nulls} rows without a position"))
         self.report.files += len(names)
