@@ -13,7 +13,7 @@ from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.source.stall import StallDetector
 
 LOOK_S = 1.0  # how often it is looked at
-SLOW_S = 60.0  # a loop that has not turned for so long is not ready
+SLOW_S = 60.0  # a loop that has not turned for so long is not ready, nor one that no broker has answered
 DEAD_S = 300.0  # and after this it is not alive: Kafka has taken its partitions away by then (max.poll.interval.ms)
 FLUSH_AGES = 3  # so many times ingest.flush_age_s without a commit, while records wait, is not ready
 Labels = tuple[str, str]
@@ -32,6 +32,7 @@ class Watch:
         self._looked_s = float("-inf")
         self._waiting: tuple[int, float] | None = None  # cycles committed when records began to wait, and since when
         self._shown: set[Labels] = set()
+        self._unanswered_s = 0.0
         metrics.loop_age.set_function(self.loop_age_s)
         metrics.uncommitted.set_function(self.uncommitted_s)
 
@@ -48,6 +49,7 @@ class Watch:
         # While fetching has stopped, so has the end that it tells; the one asked for counts where it is further on.
         self.lag = {each: max(offsets, seen[each].beyond) for each, offsets in ingest.source.lag().items()}
         self.stalled = stalled
+        self._unanswered_s = ingest.source.unanswered_s()
         self._show()
         return True
 
@@ -67,15 +69,17 @@ class Watch:
         """'' when ready: the group has let us in, the loop turns, the lake takes what is read, and nothing has stalled."""
         if self.ingest is None or not self.ingest.source.joined:
             return "starting: no partitions are assigned yet"
-        if self.loop_age_s() >= SLOW_S:
-            return f"the loop has not turned for {self.loop_age_s():.0f} s"
-        if self.ingest.blocked:
-            return self.ingest.blocked
-        if self.uncommitted_s() >= FLUSH_AGES * self.ingest.settings.ingest.flush_age_s:
-            return f"records have waited {self.uncommitted_s():.0f} s for a commit"
-        if self.stalled:
-            return f"no record comes although some wait: {', '.join(sorted(map(str, self.stalled)))}"
-        return ""
+        reasons = (
+            (self.loop_age_s() >= SLOW_S, f"the loop has not turned for {self.loop_age_s():.0f} s"),
+            (self.ingest.blocked, self.ingest.blocked),
+            (self._unanswered_s >= SLOW_S, f"no broker has answered for {self._unanswered_s:.0f} s"),
+            (
+                self.uncommitted_s() >= FLUSH_AGES * self.ingest.settings.ingest.flush_age_s,
+                f"records have waited {self.uncommitted_s():.0f} s for a commit",
+            ),
+            (self.stalled, f"no record comes although some wait: {', '.join(sorted(map(str, self.stalled)))}"),
+        )
+        return next((why for true, why in reasons if true), "")
 
     def _look_at_commits(self, ingest: Ingest, now_s: float) -> None:
         flow = ingest.flow
@@ -86,6 +90,7 @@ class Watch:
 
     def _show(self) -> None:
         metrics, now_ms = self.metrics, self.clock.unix_nano() // 1_000_000
+        metrics.broker_age.set(self._unanswered_s)
         shown: set[Labels] = set()
         for partition, offsets in self.lag.items():
             labels = (partition.topic, str(partition.number))

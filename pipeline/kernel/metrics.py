@@ -33,6 +33,7 @@ class Metrics:
         self.storage_retries = Counter("tracebraid_storage_retries", "Cycles that the storage did not take and was given again.", registry=self.registry)
         self.restarts = Counter("tracebraid_ownership_losses", "New starts from the ledgers: another owner, or a doubt.", registry=self.registry)
         self.loop_age = Gauge("tracebraid_loop_age_seconds", "Since the loop last turned.", registry=self.registry)
+        self.broker_age = Gauge("tracebraid_broker_answer_age_seconds", "Since a broker last answered.", registry=self.registry)
         self.arrow = Gauge("tracebraid_arrow_bytes", "Memory that Arrow holds.", registry=self.registry)
         self.arrow.set_function(pa.total_allocated_bytes)
         ProcessCollector(registry=self.registry)  # process_resident_memory_bytes, process_open_fds and the like

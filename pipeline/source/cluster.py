@@ -41,6 +41,7 @@ class Cluster:
         self._admin_client: AdminClient | None = None
         self._asked: dict[Partition, Future[Any]] = {}
         self._ends: dict[Partition, int] = {}
+        self.answered_s = clock.monotonic_s()  # when a question of ends() was answered last, or there was nothing to ask
 
     def connect(self) -> list[str]:
         """Names of all topics we may see. Raises within `limits.broker_wait_s`, at once where our identity is refused."""
@@ -110,11 +111,14 @@ class Cluster:
                 del self._asked[partition]
                 try:
                     self._ends[partition] = answer.result().offset
+                    self.answered_s = self.clock.monotonic_s()
                 except KafkaException as error:
                     if error.args[0].name() in ABSENT:
                         self._ends.pop(partition, None)
         self._ends = {each: self._ends[each] for each in partitions if each in self._ends}
-        if partitions and not self._asked:
+        if not partitions:
+            self.answered_s = self.clock.monotonic_s()
+        elif not self._asked:
             wanted = {TopicPartition(each.topic, each.number): _LATEST for each in partitions}
             asked = self._admin().list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=CALL_S)
             self._asked = {each: asked[TopicPartition(each.topic, each.number)] for each in partitions}

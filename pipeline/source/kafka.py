@@ -190,6 +190,10 @@ class KafkaSource:
             for held in self._held.values()
         }
 
+    def unanswered_s(self) -> float:
+        """Since a broker last answered what seen() asks."""
+        return self.clock.monotonic_s() - self.cluster.answered_s
+
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         return self.cluster.watermarks(partition)
 

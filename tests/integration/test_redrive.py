@@ -1,6 +1,9 @@
 """Rejects sent again on a real broker: each once, whatever ends the re-drive, and from its topic where the reject holds a part alone."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +134,32 @@ def test_a_transaction_whose_answer_is_lost_is_looked_up_not_repeated(broker: An
     assert found.sendable == 54
     assert len(read_all(broker, topic, 115, timeout_s=3)) == 60 + 54
     assert run_ingest(settings, drain=True).logs == 54
+
+
+def test_a_command_killed_between_its_transactions_is_taken_up_where_it_was(broker: Any, tmp_path: Path) -> None:
+    topic = broker.create_topic(broker.unique("killed"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 5000)
+    run_ingest(read_as(settings, "otlp_proto"), drain=True)
+    settings = read_as(settings, "json")
+    environment = {
+        **{"TRACEBRAID_BOOTSTRAP_SERVERS": broker.address, "TRACEBRAID_LAKE": settings.lake, "TRACEBRAID_STREAM__REJECTS_TOPIC": settings.stream.rejects_topic},
+        "TRACEBRAID_TOPICS": json.dumps([{"name": topic, "encoding": "json"}]),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tracebraid", "rejects", "redrive", "--apply"], env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
+    watcher, deadline = Again(broker.client, Clock()), Clock().monotonic_s() + 60
+    while not watcher.compacted(settings.stream.redriven_topic) and Clock().monotonic_s() < deadline:
+        pass
+    process.kill()
+    process.wait(10)
+    watcher.close()
+    found = apply(settings)
+    assert found.sendable + found.rejects[topic, "malformed", "sent before"] == 5000
+    assert found.rejects[topic, "malformed", "sent before"] >= 500
+    assert run_ingest(settings, drain=True).logs == 5000
+    assert numbers(settings) == list(range(5000))
 
 
 def test_filters_and_another_topic(broker: Any, tmp_path: Path) -> None:
