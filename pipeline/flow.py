@@ -42,8 +42,8 @@ from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
 from tracebraid.pipeline.publish.watermarks import OpenWatermarks
 from tracebraid.pipeline.source.kafka import KafkaSource
-from tracebraid.pipeline.source.partitions import Expired, Owner
-from tracebraid.pipeline.start import start
+from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
+from tracebraid.pipeline.start import lose, start
 from tracebraid.pipeline.store.cycle import OpenCycle
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
@@ -317,9 +317,15 @@ class Ingest:
     def _notice_events(self) -> None:
         events, self.source.events = self.source.events, []
         for event in events:
-            if isinstance(event, Expired) and event.partition in self.flow.progress:
-                self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
-                raise OwnershipLost(f"retention took records of {event.partition} before they were read")
+            if isinstance(event, Truncated) or event.partition not in self.flow.progress:
+                continue
+            self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
+            if isinstance(event, Damaged) and not self.flow.closed:
+                lose(self.flow, event.partition, event.readable, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
+                if self.flow.rejects is not None:  # the stream's ledger too steps over what nobody can read
+                    self.flow.rejects.next_offsets[event.partition] = event.readable
+                    self.flush_stream()
+            raise OwnershipLost(f"records of {event.partition} cannot be read any more")
 
     def _restart(self, error: OwnershipLost) -> None:
         """Another writer moved a ledger, or nobody can say: what is open here is theirs or a replay. Begin again where the ledgers say."""

@@ -54,7 +54,9 @@ def _start(flow: "Flow", source: KafkaSource, partition: Partition, committed: i
         log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
         return None
     if ledger < low:
-        held = _expire(flow, partition, held, low)
+        lose(flow, partition, low, "retention")
+        held = flow.lake.read_ledger(partition)
+        assert held.next_offset is not None
     offset = flow.begin(partition, held, committed if committed is None else max(committed, low))
     log.info("partition assigned", partition=str(partition), offset=offset, lake=held.next_offset, stream=committed)
     return offset
@@ -80,16 +82,19 @@ def _pin(flow: "Flow", source: KafkaSource, partition: Partition) -> Held:
     return flow.lake.read_ledger(partition)
 
 
-def _expire(flow: "Flow", partition: Partition, held: Held, low: int) -> Held:
-    assert held.next_offset is not None
-    log.error("retention took records before they were read", partition=str(partition), first=held.next_offset, last=low - 1)
-    kept = Counter(table for (offset, _), table in held.ahead.items() if offset < low)  # rows that a torn cycle left: the records are gone, they stay
+def lose(flow: "Flow", partition: Partition, until: int, reason: str) -> None:
+    """Declare the records from the lake's ledger up to and without `until` lost: nobody can read them. Raises OwnershipLost, TracebraidError."""
+    held = flow.lake.read_ledger(partition)
+    if held.next_offset is None or held.next_offset >= until:
+        return
+    log.error("records are lost before they were read", partition=str(partition), why=reason, first=held.next_offset, last=until - 1)
+    kept = Counter(table for (offset, _), table in held.ahead.items() if offset < until)  # rows that a torn cycle left: the records are gone, they stay
     lost = Interval(
         partition,
         "lost",
-        "retention",
+        reason,
         held.next_offset,
-        low - 1,
+        until - 1,
         rows_in=kept.total(),
         rows_spans=kept["spans"],
         rows_logs=kept["logs"],
@@ -97,5 +102,4 @@ def _expire(flow: "Flow", partition: Partition, held: Held, low: int) -> Held:
         decoder_version=DECODER_VERSION,
     )
     flow.account([lost], held.next_offset)
-    flow.metrics.lost.labels(partition.topic, partition.number).inc(low - held.next_offset)
-    return flow.lake.read_ledger(partition)
+    flow.metrics.lost.labels(partition.topic, partition.number).inc(until - held.next_offset)

@@ -29,6 +29,7 @@ partition_behind_s = 7 * 24 * 3600
 # Reading.
 poll_records_max = 20_000  # in one call of consume()
 poll_wait_s = 0.1
+damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 8 * MIB  # aimed at in one poll, by the mean size of the records before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records

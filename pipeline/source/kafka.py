@@ -22,6 +22,7 @@ from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
 from tracebraid.pipeline.source.batches import to_batch
 from tracebraid.pipeline.source.cluster import Absent, Cluster
+from tracebraid.pipeline.source.damage import DAMAGE, first_readable
 from tracebraid.pipeline.source.partitions import Damaged, Event, Expired, Held, Owner, Start, Truncated
 from tracebraid.pipeline.source.stall import Seen
 from tracebraid.pipeline.source.topics import settings_of, wanted
@@ -96,18 +97,37 @@ class KafkaSource:
         self._moved.clear()
         messages: list[Any] = self.consumer.consume(self._batch_records, timeout_s)
         groups: dict[Place, list[Any]] = {}
+        damaged: dict[Place, str] = {}
         for message in messages:
             if message.error() is not None:
-                self._notice(message)
+                self._notice(message, damaged)
                 continue
             place = (message.topic(), message.partition())
+            if place in damaged:
+                continue  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
             if place in groups:
                 groups[place].append(message)
             else:
                 groups[place] = [message]
         found = [records for place, group in groups.items() if (records := self._records(place, group)) is not None]
+        for place, reason in damaged.items():
+            self._fetch_again(place, reason)
         self._adapt(found)
         return found
+
+    def _fetch_again(self, place: Place, reason: str) -> None:
+        """A fetch found damage at the next offset. It may have happened on the way, so it is tried again; what stays is an event."""
+        held = self._held.get(place)
+        if held is None or held.stopped or place in self._moved:
+            return
+        held.damaged += 1
+        if held.damaged >= limits.damaged_fetches_max:
+            wanted, end = held.next_offset, self.cluster.watermarks(held.partition)[1]
+            held.next_offset = first_readable(self.cluster.client, held.partition, wanted, end, self.clock)
+            held.damaged = 0
+            self.events.append(Damaged(held.partition, wanted, held.next_offset, reason))
+            log.error("records are damaged", partition=str(held.partition), first=wanted, last=held.next_offset - 1, error=reason)
+        self.seek(held.partition, held.next_offset)
 
     def _records(self, place: Place, messages: list[Any]) -> Records | None:
         held = self._held.get(place)
@@ -120,7 +140,7 @@ class KafkaSource:
         if not batch.num_rows:
             return None
         records = Records(held.partition, batch, held.encoding, held.tenant)
-        held.next_offset = records.next_offset
+        held.next_offset, held.damaged = records.next_offset, 0
         return records
 
     def _adapt(self, found: Sequence[Records]) -> None:
@@ -316,7 +336,7 @@ class KafkaSource:
 
     # Messages that are none.
 
-    def _notice(self, message: Any) -> None:
+    def _notice(self, message: Any, damaged: dict[Place, str]) -> None:
         error, place = message.error(), (message.topic(), message.partition())
         name, held = error.name(), self._held.get(place)
         if name == "_PARTITION_EOF":
@@ -329,9 +349,8 @@ class KafkaSource:
         elif name in ABSENT:
             log.warning("topic is not there", topic=message.topic(), error=name)
             self.verify()
-        elif name in ("_BAD_MSG", "_BAD_COMPRESSION", "INVALID_MSG", "MSG_SIZE_TOO_LARGE") and held is not None:
-            self.events.append(Damaged(held.partition, message.offset(), error.str()))
-            log.error("records are damaged", partition=str(held.partition), offset=message.offset(), error=error.str())
+        elif name in DAMAGE and held is not None:
+            damaged.setdefault(place, error.str())
         else:
             self.errors(error)
 

@@ -46,10 +46,11 @@ class Truncated:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """The broker or librdkafka could not give what lies at `offset` (a checksum, a decompression); `reason` as it was said."""
+    """What lies from offset `wanted` up to and without `readable` cannot be read, however often it is fetched; `reason` as it was said."""
 
     partition: Partition
-    offset: int
+    wanted: int
+    readable: int
     reason: str
 
 
@@ -71,6 +72,7 @@ class Held:
     target: int
     eof_offset: int = -1
     stopped: bool = False
+    damaged: int = 0  # fetches at next_offset that found damage, one after the other
 
     @property
     def at_end(self) -> bool:
