@@ -155,9 +155,7 @@ def _open(table: Table, root: str, remote: bool, options: dict[str, str]) -> Tab
     except TableNotFoundError:
         return TableSnapshot(table, table.arrow)
     except (DeltaError, OSError, ValueError) as error:
-        raise TracebraidError(
-            f"cannot read the table {table.name} at {where}: {one_line(error)}", "Check the place, its rights and storage_options"
-        ) from error
+        raise TracebraidError(f"cannot read the table {table.name} at {where}: {one_line(error)}", "Check the place, its rights and storage_options") from error
     committed = int(newest[0]["timestamp"]) if newest else None
     return TableSnapshot(table, _schema(table, delta), delta.version(), version, committed, _files(adds, where, remote), delta, adds)
 
