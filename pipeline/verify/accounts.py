@@ -14,11 +14,12 @@ import pyarrow as pa
 from tracebraid.pipeline.verify.report import Finding, Key, Longs
 
 KINDS = ("stored", "start", "lost")
-STORED, START, LOST = range(3)
+STORED, START, LOST, DAMAGED = range(4)  # damaged: lost too, since the broker has records that nobody can read
+DAMAGE = "damaged"  # how the reason of such an interval begins
 # Table → the interval's count of its rows.
 COUNTS = {"spans": "rows_spans", "logs": "rows_logs", "rejects": "rows_rejected"}
 _NUMBERS = ("first_offset", "last_offset", "records_in", "rows_in", "rows_dropped", *COUNTS.values())
-COLUMNS = ("kind", "kafka_cluster", "kafka_topic", "kafka_topic_id", "kafka_partition", *_NUMBERS)
+COLUMNS = ("kind", "reason", "kafka_cluster", "kafka_topic", "kafka_topic_id", "kafka_partition", *_NUMBERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Account:
     def claimed(self) -> int:
         """What intervals say that the lake has come to: by its rows or by its ledger, whichever is more."""
         return max(self.end, self.ledger or 0)
+
+    @property
+    def damaged(self) -> list[tuple[int, int]]:
+        """What the broker has and cannot be read: from and up to, in order."""
+        places = np.flatnonzero(self.kinds == DAMAGED)
+        return [(int(self.first[place]), int(self.last[place]) + 1) for place in places]
 
     def finding(self, kind: str, first: int, last: int, count: int, detail: str = "", *, index: int | None = None, table: str = "", file: str = "") -> Finding:
         return Finding(kind, self.topic, self.key.topic_id, self.key.number, first, last, index, count, table, file, detail)
@@ -86,7 +93,7 @@ class Intervals:
         """`batch`: of COLUMNS. A kind that is none is taken as stored: then its counts do not add up."""
         self.rows += batch.num_rows
         columns = {name: batch.column(name).to_pylist() for name in COLUMNS}
-        kinds = [KINDS.index(kind) if kind in KINDS else STORED for kind in columns["kind"]]
+        kinds = [_kind(kind, reason or "") for kind, reason in zip(columns["kind"], columns["reason"], strict=True)]
         numbers = np.array([kinds, *([value or 0 for value in columns[name]] for name in _NUMBERS)], dtype=np.int64).T
         owners: defaultdict[Key, list[int]] = defaultdict(list)
         for row, owner in enumerate(zip(columns["kafka_cluster"], columns["kafka_topic_id"], columns["kafka_partition"], strict=True)):
@@ -100,6 +107,12 @@ class Intervals:
         numbers = np.concatenate(parts) if parts else np.zeros((0, 1 + len(_NUMBERS)), dtype=np.int64)
         numbers = numbers[np.lexsort((numbers[:, 2], numbers[:, 1]))]
         return Account(key, self.topics.get(key, ""), numbers[:, 0], {name: numbers[:, 1 + place] for place, name in enumerate(_NUMBERS)}, ledger)
+
+
+def _kind(kind: str, reason: str) -> int:
+    if kind == KINDS[LOST] and reason.startswith(DAMAGE):
+        return DAMAGED
+    return KINDS.index(kind) if kind in KINDS else STORED
 
 
 def check_account(account: Account) -> Iterator[Finding]:
@@ -121,5 +134,7 @@ def check_account(account: Account) -> Iterator[Finding]:
     for place in np.flatnonzero(kept != account.numbers["rows_in"]):
         detail = f"rows_in is {account.numbers['rows_in'][place]}, spans, logs, rejected and dropped make {kept[place]}"
         yield account.finding("interval_sum", int(first[place]), int(last[place]), 1, detail)
+    for place in np.flatnonzero((account.kinds != STORED) & ((account.numbers["records_in"] != 0) | (account.numbers["rows_dropped"] != 0))):
+        yield account.finding("interval_sum", int(first[place]), int(last[place]), 1, "it is not of kind stored, and counts records")
     if account.ledger != account.end:
         yield account.finding("interval_ledger", account.end, account.end, 1, f"the ledger is {account.ledger}, the last interval ends before {account.end}")

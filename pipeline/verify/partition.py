@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracebraid.pipeline.verify.accounts import COUNTS, LOST, STORED, Account
+from tracebraid.pipeline.verify.accounts import COUNTS, STORED, Account
 from tracebraid.pipeline.verify.positions import Block, Rows, Windows
 from tracebraid.pipeline.verify.report import Finding, Longs, runs
 from tracebraid.pipeline.verify.topics import Chunk
@@ -44,6 +44,7 @@ class PartitionCheck:
         size = len(account.first)
         self._rows = np.zeros((len(COUNTS), size), dtype=np.int64)  # in each interval, by table
         self._doubled, self._held, self._present, self._empty, self._bare = np.zeros((5, size), dtype=np.int64)
+        self._lost: list[Rows] = []  # rows in intervals that say lost: some are what a torn cycle left
         self._bare_offsets: list[Longs] = []  # on the topic, with a value, without a row
         self._covered: list[tuple[int, int]] = []  # what the topic was asked for, from and up to
 
@@ -141,11 +142,12 @@ class PartitionCheck:
     def _outside(self, rows: Rows) -> Iterator[Finding]:
         account = self.account
         owners = account.owner_of(rows.offsets)
-        lost = (owners >= 0) & (account.kinds[np.maximum(owners, 0)] == LOST) if len(account.kinds) else owners >= 0
+        if (lost := self._is_lost(owners)).any():
+            self._lost.append(rows.pick(np.flatnonzero(lost)))
         past = rows.offsets >= self._ledgers[self.files.tables[rows.files]]
         ahead = (owners < 0) & (rows.offsets >= account.claimed) & ~past
         stray = (owners < 0) & (rows.offsets < account.claimed)
-        for kind, chosen in (("in_lost", lost), ("outside", stray), ("beyond_ledger", past)):
+        for kind, chosen in (("outside", stray), ("beyond_ledger", past)):
             for number in np.unique(rows.files[chosen]):
                 of_file = chosen & (rows.files == number)
                 table = self.files.names[number][0]
@@ -154,6 +156,11 @@ class PartitionCheck:
         for place, table in enumerate(COUNTS):
             if len(offsets := rows.offsets[ahead & (self.files.tables[rows.files] == place)]):
                 self.ahead[table].append(offsets)
+
+    def _is_lost(self, owners: Longs) -> Flags:
+        inside = owners >= 0
+        lost: Flags = inside & (self.account.kinds[np.where(inside, owners, 0)] != STORED) if len(self.account.kinds) else inside
+        return lost
 
     def _count(self, offsets: Longs, into: Longs) -> None:
         owners = self.account.owner_of(offsets)
@@ -210,18 +217,32 @@ class PartitionCheck:
         account, numbers = self.account, self.account.numbers
         bare = merged(self._bare_offsets)
         owners = account.owner_of(bare)
-        kinds = account.kinds[np.maximum(owners, 0)] if len(account.kinds) else owners
         yield from self._missing(bare[owners < 0], "no interval accounts for it")
-        yield from self._missing(bare[(owners >= 0) & (kinds == LOST)], "its interval says that it was lost, and the topic has it")
+        yield from self._missing(bare[self._is_lost(owners)], "its interval says that it was lost, and the topic has it")
         overlapped = account.overlapped()
         wrong = np.any([self._rows[place] != numbers[name] for place, name in enumerate(COUNTS.values())], axis=0)
         wrong |= numbers["records_in"] != self._held + numbers["rows_dropped"]
         whole = self._whole()
         wrong |= (self._empty + self._bare > numbers["rows_dropped"]) | (whole & (self._present != numbers["records_in"]))
         wrong |= whole & (self._empty + self._bare != numbers["rows_dropped"])
+        for place in np.flatnonzero(wrong & ~overlapped & (account.kinds != STORED)).tolist():
+            yield from self._lost_rows(place)
         for place in np.flatnonzero(wrong & ~overlapped & (account.kinds == STORED)).tolist():
             yield from self._sums(place)
             yield from self._records(place, bare[owners == place], bool(whole[place]))
+
+    def _lost_rows(self, place: int) -> Iterator[Finding]:
+        """Rows in an interval that says lost. What a torn cycle left before its records were gone, such an interval counts."""
+        expected = np.array([self.account.numbers[name][place] for name in COUNTS.values()])
+        if (self._rows[:, place] < expected).any():
+            yield from self._sums(place)
+            return
+        more = self._rows[:, place] > expected
+        for rows in self._lost:
+            inside = (self.account.owner_of(rows.offsets) == place) & more[self.files.tables[rows.files]]
+            for number in np.unique(rows.files[inside]):
+                chosen = inside & (rows.files == number)
+                yield from self._grouped("in_lost", rows.offsets[chosen], rows.indexes[chosen], "", self.files.names[number])
 
     def _whole(self) -> Flags:
         """The intervals of which the topic has every record still."""

@@ -121,8 +121,11 @@ class _Reading:
             compacted = bool(broker and key in reachable and broker.is_compacted(account.topic))
             check = PartitionCheck(account, self.blocks.pop(key, []), self.files, ledgers, compacted=compacted)
             if broker and key in reachable:
-                chunks = broker.chunks(account.topic, key.number, int(account.first[0]), account.end, self.options.count)
-                self.report.findings += check.run(chunks)
+                edges = [int(account.first[0]), *(offset for hole in account.damaged for offset in hole), account.end]
+                readable = zip(edges[::2], edges[1::2], strict=True)
+                self.report.findings += check.run(
+                    chunk for first, end in readable for chunk in broker.chunks(account.topic, key.number, first, end, self.options.count)
+                )
                 self._note(account, check)
             else:
                 self.report.findings += check.run(None)
@@ -155,7 +158,7 @@ class _Reading:
     def _note(self, account: Account, check: PartitionCheck) -> None:
         place = f"{account.topic}[{account.key.number}]"
         for first, last in check.unread:
-            self.report.notes.append(f"{place}: offsets {first} to {last} are not on the topic any more: retention took them, the lake alone was checked")
+            self.report.notes.append(f"{place}: offsets {first} to {last} cannot be read from the topic, retention took most such: the lake alone was checked")
         if check.compacted:
             self.report.notes.append(f"{place}: the topic is compacted, or its settings may not be seen: rows without a record were not looked for")
 

@@ -19,7 +19,7 @@ KINDS = {
     "index_gap": "The indexes of a record's rows are not 0 to n-1.",
     "not_on_topic": "A row of a record that the topic does not have.",
     "outside": "A row outside of every interval of its partition.",
-    "in_lost": "A row in an interval that says that its records were lost.",
+    "in_lost": "A row in an interval that says that its records were lost, and does not count it.",
     "ahead": "A table holds rows, or a ledger, beyond the last interval: a cycle was cut short and no ingest has finished it yet.",
     "beyond_ledger": "A row at or above the ledger of its own table.",
     "interval_gap": "Offsets between two intervals that no interval accounts for; or a partition without a start.",

@@ -27,6 +27,7 @@ POLL_RECORDS = 20_000
 MOCK = "mockCluster"
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 OUT_OF_RANGE = ("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET")
+DAMAGE = ("_BAD_MSG", "_BAD_COMPRESSION", "INVALID_MSG")  # a batch whose checksum is wrong, or that does not decompress
 OWN = {
     "enable.auto.commit": "false",
     "enable.auto.offset.store": "false",
@@ -124,7 +125,7 @@ class Broker:
         return int(low)
 
     def chunks(self, topic: str, number: int, first: int, end: int, count: Count | None = None) -> Iterator[Chunk]:
-        """The records at `first` and above, below `end`; what retention has taken, also meanwhile, is in no chunk."""
+        """The records at `first` and above, below `end`; what retention has taken, also meanwhile, or cannot be read, is in no chunk."""
         position = max(first, self.low(topic, number))
         for messages in self._read(topic, number, position, end):
             if isinstance(messages, int):  # retention came between: this is where the log begins now
@@ -161,6 +162,8 @@ class Broker:
                         if low >= end:
                             return
                         self.consumer.assign([TopicPartition(topic, number, low)])
+                    elif error.name() in DAMAGE:
+                        return
                     elif error.name() not in PASSING:
                         self._refuse(error, f"reading {topic}[{number}]")
                 if self.clock.monotonic_s() >= deadline:

@@ -1,10 +1,13 @@
 """Small lakes made by the real store, and ways to damage them by hand."""
 
+import atexit
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +20,21 @@ from tracebraid.pipeline.store.ledger import Cycle, Interval
 
 def filled(place: Path, cycles: int = 3, owners: tuple[Partition, ...] = (P, Q)) -> "Damage":
     """A lake of `cycles` cycles of ten records for each owner: offsets 0-3 of each ten are spans, 4-6 logs, 7-8 rejects, 9 is dropped."""
-    lake = opened(place, *owners)
+    shutil.copytree(_made(cycles, owners), place, dirs_exist_ok=True)
+    return Damage(place)
+
+
+@cache
+def _made(cycles: int, owners: tuple[Partition, ...]) -> Path:
+    """Made once for all tests: the log names files relative to their table, so a lake can be copied."""
+    directory = TemporaryDirectory(prefix="tracebraid-lake-")
+    atexit.register(directory.cleanup)
+    lake = opened(Path(directory.name), *owners)
     lake.commit(Cycle([], [], [], [Interval(each, "start", "start: earliest", 0, -1) for each in owners], dict.fromkeys(owners), GROUP))
     for number in range(cycles):
         for owner in owners:
             lake.commit(mixed(number * 10, number * 10, owner))
-    return Damage(place)
+    return Path(directory.name)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_a_table_of_200_commits_with_checkpoints(tmp_path: Path) -> None:
 
 def test_a_lake_whose_log_begins_with_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "CHECKPOINT_INTERVAL", 5)
-    lake = filled(tmp_path, 4)
+    lake = filled(tmp_path, cycles=5)
     for table in ("spans", "logs", "rejects", "intervals"):
         newest = max(int(path.name[:20]) for path in (tmp_path / table / "_delta_log").glob("*.checkpoint.parquet"))
         for entry in lake.log(table)[:newest]:

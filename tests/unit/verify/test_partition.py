@@ -43,6 +43,7 @@ def account(*intervals: Interval) -> Account:
     rows = [
         {
             "kind": each.kind,
+            "reason": "",
             "kafka_cluster": "cluster",
             "kafka_topic": "topic",
             "kafka_topic_id": "id",
