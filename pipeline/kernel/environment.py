@@ -45,9 +45,9 @@ def load_settings(path: str | Path | None = None, environ: Mapping[str, str] | N
     found, notes = _from_environment(environ)
     variables = {name: variable for variable, name in _variables(environ)}
     options = {name: value for name, value in options.items() if value is not None}
-    store = {name.lower(): environ[name] for name in STORE_VARIABLES if environ.get(name)}
-    below = ({"storage_options": store}, lambda name: name.partition(".")[2].upper())
-    layers = (below, (_from_file(source) if source else {}, lambda _: source), (found, variables.__getitem__), (options, lambda _: "option"))
+    written = _from_file(source) if source else {}
+    below = ({"storage_options": _store_variables(environ, written, found)}, lambda name: name.partition(".")[2].upper())
+    layers = (below, (written, lambda _: source), (found, variables.__getitem__), (options, lambda _: "option"))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer, origin in layers:
@@ -61,6 +61,14 @@ def load_settings(path: str | Path | None = None, environ: Mapping[str, str] | N
     settings._origins.update(origins)
     settings._notes = tuple(notes)
     return settings
+
+
+def _store_variables(environ: Mapping[str, str], *layers: Mapping[str, Any]) -> dict[str, str]:
+    """STORE_VARIABLES as options; without the endpoint where a layer has one, under whichever of its names."""
+    store = {name.lower(): environ[name] for name in STORE_VARIABLES if environ.get(name)}
+    if any("endpoint" in name.lower() for layer in layers for name in layer.get("storage_options") or ()):
+        store.pop("aws_endpoint_url", None)
+    return store
 
 
 def known_variables() -> dict[str, str]:

@@ -218,3 +218,22 @@ def test_environment_is_read_when_none_is_given() -> None:
     program = "from tracebraid.pipeline.kernel.environment import load_settings; print(load_settings().lake)"
     done = subprocess.run([sys.executable, "-c", program], env={"TRACEBRAID_LAKE": "/srv/lake"}, capture_output=True, text=True, check=True)
     assert done.stdout == "/srv/lake\n"
+
+
+def test_where_the_object_store_is_comes_from_its_own_variables_beneath_the_file(tmp_path: Path) -> None:
+    """Its credentials do not: the clients read those themselves. An object store's requests end sooner than by its client's defaults."""
+    path = tmp_path / "t.toml"
+    path.write_text('lake = "s3://lakes/x"\n[storage_options]\naws_region = "file"\nmax_retries = 1\n')
+    environ = {"AWS_REGION": "variable", "AWS_ENDPOINT_URL": "http://store:7070", "AWS_ALLOW_HTTP": "true", "AWS_SECRET_ACCESS_KEY": "secret"}
+    settings = load_settings(path, environ)
+    assert settings.storage_config() == {
+        "aws_region": "file",
+        "aws_endpoint_url": "http://store:7070",
+        "aws_allow_http": "true",
+        "max_retries": "1",
+        "retry_timeout": "20s",
+    }
+    assert settings.origin("storage_options.aws_endpoint_url") == "AWS_ENDPOINT_URL"
+    assert load_settings(path, environ, lake="/var/lake").storage_config().keys() == {"aws_region", "aws_endpoint_url", "aws_allow_http", "max_retries"}
+    path.write_text('lake = "s3://lakes/x"\n[storage_options]\nendpoint = "http://other:1"\n')
+    assert "aws_endpoint_url" not in load_settings(path, environ).storage_config()
