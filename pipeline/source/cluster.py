@@ -106,6 +106,7 @@ class Cluster:
 
         It goes past the consumer: what a fetch told last says nothing where fetching has stopped.
         """
+        refused = False
         for partition, answer in list(self._asked.items()):
             if answer.done():
                 del self._asked[partition]
@@ -113,8 +114,11 @@ class Cluster:
                     self._ends[partition] = answer.result().offset
                     self.answered_s = self.clock.monotonic_s()
                 except KafkaException as error:
+                    refused = True
                     if error.args[0].name() in ABSENT:
                         self._ends.pop(partition, None)
+        if refused and partitions:  # once a broker has restarted, its partitions refuse the leader epoch that the client remembers; a description renews it
+            self._admin().describe_topics(TopicCollection(sorted({each.topic for each in partitions})), request_timeout=CALL_S)
         self._ends = {each: self._ends[each] for each in partitions if each in self._ends}
         if not partitions:
             self.answered_s = self.clock.monotonic_s()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
+from tests.brokers.kafka import running_broker
 from tests.integration.test_ingest import produce, settings_for, with_rejects_topic
 from tracebraid.pipeline.flow import Flow, Ingest, run_ingest
 from tracebraid.pipeline.kernel import limits
@@ -122,6 +123,36 @@ def test_a_partition_whose_fetching_stops_quietly_is_told_and_one_that_is_idle_i
     assert (watch.why_not_ready(), flow.records_read) == ("", 30)
     assert gauge(metrics, "tracebraid_stalled") == {"0": 0.0, "1": 0.0}
     ingest.close()
+
+
+def test_looking_never_waits_and_brokers_that_are_gone_are_told(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracebraid.pipeline.watch.SLOW_S", 2.0)
+    monkeypatch.setattr("tracebraid.pipeline.watch.LOOK_S", 0.1)
+    metrics = Metrics()
+    watch = Watch(metrics, Clock())
+    with running_broker() as own:
+        topic = own.create_topic(own.unique("gone"))
+        settings = settings_for(own, tmp_path, topic)
+        flow = Flow(settings, Lake.open(settings.lake, {}, Clock()), "group", metrics=metrics, clock=Clock(), stream=False)
+        ingest = Ingest(flow, None)
+        while not ingest.source.joined:
+            ingest.step()
+            watch.turned(ingest)
+        own.kill()
+        slowest_s, deadline = 0.0, Clock().monotonic_s() + 30
+        while not watch.why_not_ready() and Clock().monotonic_s() < deadline:
+            began_s = Clock().monotonic_s()
+            watch.turned(ingest)
+            slowest_s = max(slowest_s, Clock().monotonic_s() - began_s)
+        assert watch.why_not_ready() == "no broker has answered for 2 s"
+        assert gauge(metrics, "tracebraid_broker_answer_age_seconds")[""] >= 2
+        assert slowest_s < 1
+        own.start()
+        deadline = Clock().monotonic_s() + 60
+        while watch.why_not_ready() and Clock().monotonic_s() < deadline:
+            watch.turned(ingest)
+        assert watch.why_not_ready() == ""
+        ingest.close()
 
 
 def test_a_topic_of_transactions_is_no_stall_at_its_end(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
