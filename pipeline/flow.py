@@ -322,7 +322,7 @@ class Ingest:
             self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
             if isinstance(event, Damaged) and not self.flow.closed:
                 lose(self.flow, event.partition, event.readable, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
-                if self.flow.rejects is not None:  # the stream's ledger too steps over what nobody can read
+                if self.flow.rejects is not None and self.flow.progress[event.partition].stream_next < event.readable:  # it too steps over what nobody can read
                     self.flow.rejects.next_offsets[event.partition] = event.readable
                     self.flush_stream()
             raise OwnershipLost(f"records of {event.partition} cannot be read any more")
@@ -338,7 +338,7 @@ class Ingest:
         starts = self.assigned(partitions)
         for partition, offset in starts.items():
             self.source.seek(partition, offset)
-        for partition in set(partitions) - starts.keys():
+        for partition in [each for each in partitions if each not in starts]:
             self.source.stop(partition)
 
     def finish(self) -> None:
