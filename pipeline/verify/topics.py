@@ -24,6 +24,7 @@ Count = Callable[[bytes | None], int]
 CALL_S = 5.0
 GROUP = "tracebraid-verify"  # a consumer must name one; it is never joined, and nothing is committed for it
 POLL_RECORDS = 20_000
+FILL_S = 0.02  # consume() waits so long for its number to be full, also at the end of a partition
 MOCK = "mockCluster"
 NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 OUT_OF_RANGE = ("OFFSET_OUT_OF_RANGE", "_AUTO_OFFSET_RESET")
@@ -37,6 +38,7 @@ OWN = {
     "check.crcs": "true",
     "queued.max.messages.kbytes": str(limits.fetch_queue_bytes_max // limits.KIB),
     "fetch.queue.backoff.ms": "10",
+    "fetch.wait.max.ms": "10",  # the end of each partition costs one such wait, and a question behind a fetch another
 }
 
 
@@ -135,16 +137,16 @@ class Broker:
             yield _chunk(position, until, [message for message in messages if position <= _offset(message) < end], count)
             position = until
 
-    def _read(self, topic: str, number: int, first: int, end: int) -> "Iterator[list[Message] | int]":
+    def _read(self, topic: str, number: int, start: int, end: int) -> "Iterator[list[Message] | int]":
         """Records in order, in lists; [] at the end of the log, and then nothing; a number where the log's beginning has moved beyond us."""
-        if first >= end:
+        if start >= end:
             return
-        place = TopicPartition(topic, number, first)
-        self.consumer.assign([place])
+        self.consumer.assign([TopicPartition(topic, number, start)])
         deadline = self.clock.monotonic_s() + limits.broker_retry_s
         try:
             while True:
-                messages = self.consumer.consume(POLL_RECORDS, 0.5)
+                first = self.consumer.poll(0.5)
+                messages = [] if first is None else [first, *self.consumer.consume(POLL_RECORDS, FILL_S)]
                 errors = [error for message in messages if (error := message.error())]
                 records = [message for message in messages if message.error() is None and message.partition() == number and message.topic() == topic]
                 if records:
