@@ -1,13 +1,17 @@
-"""`python -m benchmarks [--spans N]`: every row measured in the same run on the same topic, ratio first."""
+"""`python -m benchmarks [--spans N]`: every row measured in the same run on the same topic, ratio first.
+
+`python -m benchmarks writers` is another measurement: several processes on one lake.
+"""
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain
+from benchmarks import drain, writers
 from tests.brokers.kafka import running_broker, unavailable
 
 
@@ -34,4 +38,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["writers"]:
+        del sys.argv[1]
+        writers.main()
+    else:
+        main()

@@ -21,7 +21,9 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/schema.md",
     "docs/settings.md",
+    "docs/object-stores.md",
     "docs/operations.md",
+    "docs/scaling.md",
     "docker-compose.yml",
 )
 # Names in the documents that are a user's, or outside of the repository.
