@@ -74,8 +74,12 @@ class Cluster:
         return {name: len(topic.partitions) for name, topic in self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics.items()}
 
     def siblings(self, partition: Partition) -> list[Partition]:
-        """All partitions of the topic that `partition` is of, itself included."""
-        numbers = self._ask(lambda: self.consumer.list_topics(partition.topic, timeout=CALL_S), f"looking up topic {partition.topic}")
+        """All partitions of the topic that `partition` is of, itself included.
+
+        Asked from within callbacks of the consumer, so not of it: confluent-kafka 2.16 forgets after list_topics that the handle is within a call,
+        and at the handle's next callback aborts the process.
+        """
+        numbers = self._ask(lambda: self._admin().list_topics(partition.topic, timeout=CALL_S), f"looking up topic {partition.topic}")
         return [replace(partition, number=number) for number in sorted({partition.number, *numbers.topics[partition.topic].partitions})]
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
