@@ -1,0 +1,305 @@
+"""One run: consumers live and die while records come in; then all is drained, and looked at.
+
+In: a world, a schedule. Out: an Outcome. Never: a process or a mount left behind; a fault that is not written down.
+"""
+
+import json
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.torture.check import check_content, check_rejects, read_rejects
+from tests.torture.consumers import TERM_S_MAX, Consumers, Life, end
+from tests.torture.schedule import Chance, Fate, Script
+from tests.torture.world import World
+from tracebraid.pipeline.verify.reader import Options, examine
+
+LOOP_S = 0.05
+DRAIN_S_MAX = 240.0
+DISK_FULL_S = 4.0
+BACKLOG_SHARE = 0.25  # of all records, produced before the first consumer starts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """kills: SIGKILLs wanted; the run ends after `seconds` at the latest. broken: see worker.Orders."""
+
+    kills: int
+    seconds: float
+    records: int
+    consumers: int = 3
+    session_ms: int = 6000
+    seed: int = 0
+    broken: str = ""
+
+
+@dataclass
+class Outcome:
+    """What fell, and what was found. fallen: (action, step) → how often. problems: none, if all is well."""
+
+    fallen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    world: Counter[str] = field(default_factory=Counter)
+    exits: Counter[str] = field(default_factory=Counter)
+    terms_s: list[float] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    records: int = 0
+    rows: int = 0
+    rejects: int = 0
+    seconds: float = 0.0
+
+    @property
+    def kills(self) -> int:
+        return sum(count for (action, _), count in self.fallen.items() if action in ("kill", "killed"))
+
+
+class Torture:
+    """Consumers in `plan.consumers` slots; a slot whose consumer has ended, or was stopped, gets another."""
+
+    def __init__(self, world: World, schedule: Chance | Script, plan: Plan) -> None:
+        self.world, self.schedule, self.plan = world, schedule, plan
+        environment = {
+            "TRACEBRAID_BOOTSTRAP_SERVERS": world.broker.address,
+            "TRACEBRAID_LAKE": world.lake,
+            "TRACEBRAID_STREAM__REJECTS_TOPIC": world.rejects_topic,
+            "TRACEBRAID_STREAM__WINDOWS_TOPIC": f"{world.rejects_topic}-windows",
+            "TRACEBRAID_STREAM__FLUSH_MS": "300",
+            "TRACEBRAID_INGEST__FLUSH_RECORDS": "500",
+            "TRACEBRAID_INGEST__FLUSH_AGE_S": "2",
+            "TRACEBRAID_CLIENT__SESSION_TIMEOUT_MS": str(plan.session_ms),
+            "TRACEBRAID_CLIENT__HEARTBEAT_INTERVAL_MS": str(plan.session_ms // 6),
+        }
+        self.consumers = Consumers(world.folder, environment, [topic.name for topic in world.topics])
+        self.random = random.Random(plan.seed)
+        self.slots: dict[str, Life | None] = {str(number): None for number in range(plan.consumers)}
+        self.zombies: list[Life] = []
+        self.outcome = Outcome()
+        self.faults = Path(world.folder / "faults")
+        self.faults_read = 0
+        self.disk_full_until_s = 0.0
+        self.began_s = time.monotonic()
+
+    def run(self) -> Outcome:
+        try:
+            self.world.produce(int(self.plan.records * BACKLOG_SHARE))
+            while self.progress() < 1:
+                self.turn()
+                time.sleep(LOOP_S)
+            self.outcome.seconds = time.monotonic() - self.began_s
+            self.stop_all()
+            self.drain()
+            self.judge()
+        finally:
+            for life in [*filter(None, self.slots.values()), *self.zombies]:
+                end(life)
+        return self.outcome
+
+    def progress(self) -> float:
+        """0 to 1."""
+        passed_s = time.monotonic() - self.began_s
+        if isinstance(self.schedule, Chance):
+            return max(self.outcome.kills / self.plan.kills, passed_s / self.plan.seconds)
+        wanted = Counter((fate.action, fate.step) for fate in self.schedule.fates)
+        done = sum(min(count, self.outcome.fallen[key]) for key, count in wanted.items())
+        waiting = bool(self.zombies or self.schedule.world)
+        return max(min(done / len(self.schedule.fates), 0.99 if waiting else 1.0), passed_s / self.plan.seconds)
+
+    def turn(self) -> None:
+        progress = self.progress()
+        wanted = self.plan.records * (BACKLOG_SHARE + (1 - BACKLOG_SHARE) * progress) - self.world.workload.next_number
+        self.world.produce(max(0, min(500, int(wanted))))
+        self.read_faults()
+        for slot, life in self.slots.items():
+            if life is None:
+                self.slots[slot] = self.begin(slot)
+            elif life.process.poll() is not None:
+                self.ended(life)
+                self.slots[slot] = None
+            else:
+                self.hit(life)
+        for zombie in list(self.zombies):
+            self.wake(zombie)
+        if self.disk_full_until_s and time.monotonic() >= self.disk_full_until_s:
+            self.world.disk.empty()
+            self.disk_full_until_s = 0.0
+        if not self.disk_full_until_s and (kind := self.schedule.world_due(progress)):
+            self.befall(kind)
+
+    # Lives.
+
+    def begin(self, slot: str, fate: Fate | None = None) -> Life:
+        fate = fate or self.schedule.next_fate(self.outcome.fallen)
+        orders = self.consumers.orders(
+            slot,
+            action=fate.action,
+            step=fate.step,
+            nth=fate.nth,
+            also=fate.also,
+            doubtful=fate.doubtful,
+            seed=self.random.randrange(2**32),
+            broken=self.plan.broken,
+        )
+        return self.consumers.start(orders, ends_s=time.monotonic() + fate.after_s, how=fate.how, instance=f"torture-{slot}" if fate.static else "")
+
+    def hit(self, life: Life) -> None:
+        """End it from outside, once its time has come."""
+        now_s = time.monotonic()
+        if life.term_s:
+            if now_s > life.term_s + TERM_S_MAX:
+                self.outcome.problems.append(f"{life.log.name} did not end within {TERM_S_MAX:g} s of SIGTERM; last step: {life.last_step()}")
+                self.kill(life)
+        elif now_s >= life.ends_s:
+            if life.how == "term" and not self.disk_full_until_s:
+                life.term_s = now_s
+                life.signal(signal.SIGTERM)
+            elif life.how == "stop":
+                self.fell("stopped", life.last_step())
+                life.signal(signal.SIGSTOP)
+                self.stopped(life)
+            else:
+                self.kill(life)
+
+    def kill(self, life: Life) -> None:
+        if life.process.poll() is None:
+            self.fell("killed", life.last_step())
+            life.signal(signal.SIGKILL)
+            life.process.wait()
+
+    def stopped(self, life: Life) -> None:
+        """Its slot goes to another; it comes back when its session is over."""
+        life.stopped_s = time.monotonic()
+        self.zombies.append(life)
+        if self.slots[life.orders.slot] is life:
+            self.slots[life.orders.slot] = None
+
+    def wake(self, zombie: Life) -> None:
+        now_s = time.monotonic()
+        if zombie.process.poll() is not None:
+            self.ended(zombie)
+            self.zombies.remove(zombie)
+        elif zombie.stopped_s:
+            if now_s >= zombie.stopped_s + self.plan.session_ms / 1000 + 1.5:
+                zombie.stopped_s, zombie.how, zombie.ends_s = 0.0, "kill", now_s + self.random.uniform(2, 6)
+                zombie.signal(signal.SIGCONT)
+        else:
+            self.hit(zombie)
+
+    def ended(self, life: Life) -> None:
+        """By itself, or by its orders."""
+        code, said = life.process.returncode, life.said()
+        if code == -signal.SIGKILL or (code == -signal.SIGTERM and not life.last_step()):  # asked to stop before Python had loaded the program
+            life.log.unlink()
+            return
+        if life.term_s:
+            self.outcome.terms_s.append(time.monotonic() - life.term_s)
+        self.outcome.exits[f"{code}: {said.partition(': ')[2][:100] if code else 'asked to stop' if life.term_s else 'unasked'}"] += 1
+        if "Traceback" in life.log.read_text(errors="replace") or code not in (0, 1) or (code == 0 and not life.term_s):
+            self.outcome.problems.append(f"{life.log.name} ended with {code}: {said}")
+        elif life.term_s and code != 0:
+            self.outcome.problems.append(f"{life.log.name} was asked to stop, and ended with {code}: {said}")
+
+    # Faults.
+
+    def fell(self, action: str, step: str) -> None:
+        self.outcome.fallen[action, step] += 1
+
+    def read_faults(self) -> None:
+        """What workers have written down since the last look."""
+        if not self.faults.exists():
+            return
+        text = self.faults.read_bytes()[self.faults_read :].decode()
+        for line in text.splitlines():
+            action, step, slot, pid = line.split("\t")
+            self.fell(action, step)
+            life = self.slots.get(slot)
+            if action == "stop" and life is not None and life.process.pid == int(pid):
+                self.stopped(life)
+        self.faults_read += len(text)
+
+    def befall(self, kind: str) -> None:
+        world = self.world
+        if kind == "broker killed and restarted":
+            world.restart_broker()
+        elif kind == "partition added":
+            world.add_partition(self.random.choice(world.topics) if world.steady.partitions < 9 else world.side)
+        elif kind == "topic made again":
+            world.remake_side()
+        elif kind == "retention overtook":
+            self.overtake()
+        else:
+            world.disk.fill()
+            self.disk_full_until_s = time.monotonic() + DISK_FULL_S
+        self.outcome.world[kind] += 1
+
+    def overtake(self) -> None:
+        """Retention takes what nobody has read yet, while all consumers are dead, or held for a moment."""
+        lives = [life for life in self.slots.values() if life and life.process.poll() is None]
+        dead = self.random.random() < 0.5
+        for life in lives:
+            if dead:
+                self.kill(life)
+            else:
+                life.signal(signal.SIGSTOP)
+        self.world.overtake()
+        for life in lives:
+            if not dead:
+                life.signal(signal.SIGCONT)
+
+    # The end.
+
+    def stop_all(self) -> None:
+        if self.disk_full_until_s:
+            self.world.disk.empty()
+        for zombie in self.zombies:
+            zombie.signal(signal.SIGCONT)
+        lives = [*filter(None, self.slots.values()), *self.zombies]
+        for life in lives:
+            life.signal(signal.SIGTERM)
+        deadline_s = time.monotonic() + TERM_S_MAX
+        for life in lives:
+            with suppress(Exception):
+                life.process.wait(max(0.1, deadline_s - time.monotonic()))
+            end(life)
+        self.read_faults()
+        self.slots, self.zombies = {}, []
+
+    def drain(self) -> None:
+        """Two consumers without faults read all that is left; a third finds nothing to do."""
+        self.world.produce(max(0, self.plan.records - self.world.workload.next_number))
+        self.world.settle()
+        self.finish("drain-a", "drain-b")
+        for again in self.finish("drain-again"):
+            if again["records"] or again["rejects"]:
+                self.outcome.problems.append(f"a consumer that starts after all was drained reads again: {again}")
+
+    def finish(self, *slots: str) -> list[dict[str, int]]:
+        lives = [self.consumers.start(self.consumers.orders(slot, broken=self.plan.broken), arguments=("--drain",)) for slot in slots]
+        try:
+            for life in lives:
+                if life.process.wait(DRAIN_S_MAX):
+                    self.outcome.problems.append(f"{life.log.name} cannot drain: {life.said()}")
+        finally:
+            for life in lives:
+                end(life)
+        return [json.loads(life.out.read_bytes()) for life in lives if life.process.returncode == 0]
+
+    def judge(self) -> None:
+        world, outcome = self.world, self.outcome
+        outcome.problems += check_content(world.lake, world.topics)
+        low = {(topic.name, number): ends[0] for topic in world.topics for number, ends in world.watermarks(topic).items()}
+        published = read_rejects(world.broker.client, world.rejects_topic)
+        outcome.problems += check_rejects(published, world.topics, low)
+        report = examine(world.lake, world.broker.client, options=Options(rejects_topic=world.rejects_topic))
+        # A cycle that was torn when its topic was deleted stays so: nobody can read the rest of it.
+        stays = [each for each in report.findings if each.kind == "ahead" and each.topic_id not in {topic.id for topic in world.topics}]
+        outcome.notes += [f"torn for ever, its topic was deleted: {finding}" for finding in stays]
+        outcome.problems += [f"verify: {finding}" for finding in report.findings if finding not in stays]
+        outcome.notes += report.notes
+        if outcome.problems:
+            shutil.copytree(world.lake, world.folder / "lake-kept")  # the disk of its own goes with the run
+        outcome.records, outcome.rows, outcome.rejects = world.workload.next_number, report.rows, published.total()

@@ -1,0 +1,78 @@
+"""Which fault comes when: by chance from a seed, what has fallen least first; or from a list.
+
+In: what has fallen so far. Out: what the next life of a consumer has to expect, which fault of the world is due. Never: a clock.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tests.torture.steps import STEPS
+
+RARE = ("start pinned", "loss written", "lost")  # these come with faults of the world or of others, not in every life
+WORLD = ("broker killed and restarted", "partition added", "topic made again", "retention overtook", "disk full")
+WORLD_EACH = 6
+LIFE_S = 25.0  # a life whose step does not come by is ended from outside
+
+
+@dataclass(frozen=True)
+class Fate:
+    """Orders for the worker (see worker.Orders), and what is done from outside: `how` (kill, stop, term) after `after_s`. static: a static member."""
+
+    action: str = ""
+    step: str = ""
+    nth: int = 1
+    also: tuple[str, ...] = ()
+    doubtful: float = 0.0
+    how: str = "kill"
+    after_s: float = LIFE_S
+    static: bool = False
+
+
+class Chance:
+    """Fates from a seed. A full run: every kind of fault of the world WORLD_EACH times, spread over it."""
+
+    def __init__(self, seed: int, kills: int, *, disk: bool, broker: bool) -> None:
+        self.random = random.Random(seed)
+        kinds = [kind for kind in WORLD if (disk or kind != "disk full") and (broker or kind != "broker killed and restarted")]
+        each = max(1, round(WORLD_EACH * min(1.0, kills / 200)))
+        world = [kind for kind in kinds for _ in range(each * (2 if kind == "topic made again" else 1))]
+        self.random.shuffle(world)
+        self.world = [(0.05 + 0.9 * number / len(world), kind) for number, kind in enumerate(world)]
+
+    def next_fate(self, fallen: Counter[tuple[str, str]]) -> Fate:
+        """fallen: (action, step) → how often."""
+        chance, static = self.random.random(), self.random.random() < 0.5
+        also = tuple(step for step in RARE if self.random.random() < 0.5)
+        soon_s = self.random.uniform(1.5, 8)
+        fate = Fate(also=also, doubtful=0.02, static=static, after_s=soon_s)
+        if chance < 0.80:
+            action = "kill" if chance < 0.68 else "stop"
+            return replace(fate, action=action, step=self._least(action, fallen), nth=self.random.randint(1, 3), after_s=LIFE_S)
+        return replace(fate, how="kill" if chance < 0.88 else "stop" if chance < 0.93 else "term", also=())
+
+    def _least(self, action: str, fallen: Counter[tuple[str, str]]) -> str:
+        steps = [step for step in STEPS if step not in RARE]
+        return self.random.choices(steps, [1 / (1 + fallen[action, step]) ** 2 for step in steps])[0]
+
+    def world_due(self, progress: float) -> str:
+        return self.world.pop(0)[1] if self.world and self.world[0][0] <= progress else ""
+
+
+class Script:
+    """Each fault of a list once, in its order; a life that ends without its fault has it again. world: kinds and when, by the share of faults fallen."""
+
+    def __init__(self, fates: Sequence[Fate], world: Sequence[tuple[float, str]] = ()) -> None:
+        self.fates, self.world = list(fates), list(world)
+
+    def next_fate(self, fallen: Counter[tuple[str, str]]) -> Fate:
+        wanted = Counter[tuple[str, str]]()
+        for fate in self.fates:
+            wanted[fate.action, fate.step] += 1
+            if fallen[fate.action, fate.step] < wanted[fate.action, fate.step]:
+                return fate
+        return Fate(after_s=LIFE_S)
+
+    def world_due(self, progress: float) -> str:
+        return self.world.pop(0)[1] if self.world and self.world[0][0] <= progress else ""
