@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
+from tracebraid.pipeline.verify.report import KINDS
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REASONS, REJECTS
@@ -33,7 +34,7 @@ FREE_EXAMPLES = {"client": ("sasl.password", "SASL_PASSWORD"), "storage_options"
 
 def documents() -> dict[str, str]:
     """The text of each generated document by its path."""
-    return {"docs/schema.md": schema(), "docs/settings.md": settings()}
+    return {"docs/schema.md": schema(), "docs/settings.md": settings(), "docs/verify.md": verify()}
 
 
 def schema() -> str:
@@ -41,6 +42,11 @@ def schema() -> str:
     reasons = _table(("reason", "meaning"), [(f"`{code}`", text) for code, text in REASONS.items()])
     parts = ["# Tables", NOTE, _SCHEMA_INTRODUCTION, *(_describe(table) for table in tables), "## Reasons in `rejects`", reasons]
     return "\n\n".join(parts) + "\n"
+
+
+def verify() -> str:
+    kinds = _table(("kind", "meaning"), [(f"`{kind}`", text) for kind, text in KINDS.items()])
+    return "\n\n".join(["# tracebraid verify", NOTE, _VERIFY_INTRODUCTION, "## Kinds of findings", kinds]) + "\n"
 
 
 def settings() -> str:
@@ -95,6 +101,40 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
+
+_VERIFY_INTRODUCTION = """\
+`tracebraid verify` answers one question: is every position, that is every (cluster, topic id, partition, offset, index), in the lake exactly once, and does
+the lake say so truly? It shares no code with what writes and queries the lake, nor a Delta library. It parses the log of each table itself, reads every file
+whole beside what the log says of it, and reads the topics with a consumer of its own (read_committed; no group is joined, nothing is committed or written).
+Exit code 0: nothing found; 1: findings; 2: wrong use.
+
+```
+tracebraid verify
+tracebraid verify --topic otlp_spans --json
+tracebraid verify --no-broker
+```
+
+To a pipe, or with `--json`, each finding is a JSON object on a line, then one of kind `summary` with counts and notes. A finding has kind, topic, topic_id,
+partition, offset, last_offset, index, count, table, file and detail; what does not apply is null or empty. Neighbors are one finding: `offset` to
+`last_offset`, `count` positions.
+
+**What is compared.** Between a partition's start and the end of its last interval: the topic's records with the rows in spans, logs and rejects; a record
+without a row must be counted as dropped by its interval. Rows with intervals, with their record's other rows (indexes 0 to n-1) and with the Kafka timestamp
+of the record. Intervals with one another and with the ledgers in the tables' transactions. Each file with its number of rows and its bounds in the log. The
+rejects of the table, as far as the group's offset says that they are published, with the rejects topic.
+
+**What is not.** Records are not decoded: a row with a wrong value is not seen, nor one that lacks at the end of a record of several rows if its interval was
+changed to agree. Where some records of an interval hold nothing and others lack, the topic tells how many lack and which may be meant. What retention has
+taken from the topic is checked in the lake alone, and a note says so; likewise a topic that was deleted, made again, or is of another cluster. Two lakes that
+publish to one rejects topic look like rejects published twice. Rejects of a time in which the stream was switched off look unpublished:
+`TRACEBRAID_STREAM__ENABLED=false` leaves that question out.
+
+**While ingest runs** it may be used too: the intervals' snapshot is taken first, and what other tables hold beyond it is asked for again at the end. `ahead`
+then means a cycle that was cut short.
+
+**Cost.** 40 million positions in 41 files of position columns alone took 17 s and 330 MiB without topics, on 2 shared cores; packed, the positions take less
+than a MiB, so memory grows with windows and files, not with rows. A topic is read at some 0.7 million records a CPU-second. It needs the right to read the
+lake, to read and describe the topics and the rejects topic, and to describe the group."""
 
 _SCHEMA_INTRODUCTION = (
     "The lake's tables, with types as DuckDB names them. All are Delta tables at reader version 1 and writer version 2, partitioned by `day`. "
