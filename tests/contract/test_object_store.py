@@ -218,8 +218,8 @@ def test_every_reading_command_on_a_lake_in_s3(s3: S3, tmp_path: Path, given: st
     summary = json.loads(run(environment, "verify", "--no-broker").splitlines()[-1])
     assert (summary["kind"], summary["findings"]) == ("summary", 0)
     if given == "settings":
-        counted = connect(environment["TRACEBRAID_LAKE"], config=environment["TRACEBRAID_CONFIG"]).execute("SELECT count(*) FROM logs").fetchall()
-        assert counted == [(40,)]
+        with connect(environment["TRACEBRAID_LAKE"], config=environment["TRACEBRAID_CONFIG"]) as connection:
+            assert connection.execute("SELECT count(*) FROM logs").fetchall() == [(40,)]
         return
     assert [json.loads(line)["complete"] for line in run(environment, "status", "--no-broker").splitlines()] == [True, True]
     assert json.loads(run(environment, "lake").splitlines()[1])["rows"] == 40
