@@ -65,11 +65,8 @@ class Flow:
     """Steps 2 to 4: one process's open cycle and its hold on the lake. Not shared between threads."""
 
     def __init__(self, settings: Settings, lake: Lake, group: str, *, metrics: Metrics, clock: Clock, stream: bool) -> None:
-        self.settings = settings
-        self.lake = lake
-        self.group = group
-        self.metrics = metrics
-        self.clock = clock
+        self.settings, self.lake, self.group = settings, lake, group
+        self.metrics, self.clock = metrics, clock
         self.totals = Totals()
         self.progress: dict[Partition, Progress] = {}
         self.cycle = OpenCycle()
@@ -176,11 +173,9 @@ class Ingest:
         self._windows_partitions = publisher.partitions(self.settings.stream.windows_topic) if publisher else 0
         self.doubt: TracebraidError | None = None  # why nothing may be committed before the ledgers are read again
         self.blocked = ""  # why the lake does not take a cycle just now
-        self._failures = 0
-        self._retry_at_s = 0.0
-        owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
-        written, client = own_names(self.settings), self.settings.client_config()
-        self.source = KafkaSource(client, self.settings.topics, flow.group, owner, flow.clock, own_topics=written)
+        self._failures, self._retry_at_s = 0, 0.0
+        owner, client = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost), self.settings.client_config()
+        self.source = KafkaSource(client, self.settings.topics, flow.group, owner, flow.clock, own_topics=own_names(self.settings))
 
     # 1. Start.
 
@@ -265,8 +260,7 @@ class Ingest:
             drained = drain and self.source.drained()
             if drained or self.flow.lake_due():
                 self.flush_lake()
-            if drained or self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000:
-                self._verify()
+            if (drained or self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000) and self._topics_stand():
                 self.flush_stream()
         except OwnershipLost as error:
             self._restart(error)
@@ -274,9 +268,8 @@ class Ingest:
 
     def flush_lake(self) -> None:
         """Step 4, unless the lake could not take the cycle a moment ago."""
-        if self.clock.monotonic_s() < self._retry_at_s:
+        if self.clock.monotonic_s() < self._retry_at_s or not self._topics_stand():
             return
-        self._verify()
         try:
             self.flow.flush_lake()
             self._go_on()
@@ -285,10 +278,17 @@ class Ingest:
                 raise
             self._hold_back(error)
 
-    def _verify(self) -> None:
-        """Is every topic still the one that was read? One made again has the same name and offsets."""
-        self.source.verify()
+    def _topics_stand(self) -> bool:
+        """Is every topic still the one that was read? One made again has the same name and offsets. False, too, while no broker can say."""
+        try:
+            self.source.verify()
+        except TracebraidError as error:
+            if isinstance(error, OwnershipLost) or not error.transient:
+                raise
+            log.warning("nothing is committed while Kafka does not answer", why=error.what)
+            return False
         self._no_doubt()
+        return True
 
     def _no_doubt(self) -> None:
         if self.doubt:
@@ -351,8 +351,8 @@ class Ingest:
 
     def done(self) -> bool:
         """Whether all that is to be drained is in both sinks."""
-        flow = self.flow
-        return self.source.drained() and not (flow.closed or flow.cycle.records or (flow.rejects and flow.rejects.next_offsets))
+        open_rejects = self.flow.rejects and self.flow.rejects.next_offsets
+        return self.source.drained() and not (self.flow.closed or self.flow.cycle.records or open_rejects)
 
     def close(self) -> None:
         """Leave the group, and commit nothing: what is open now, an error has left there, perhaps in pieces."""

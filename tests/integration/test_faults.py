@@ -267,3 +267,25 @@ def test_a_ledger_that_moves_while_a_partition_is_assigned_leaves_it_read(broker
     assert refusals == [0]
     assert numbers(settings) == [*range(50), *range(70, 100)]
     assert connect(settings.lake).execute("select first_offset, last_offset from intervals where kind = 'lost'").fetchall() == [(50, 69)]
+
+
+def test_a_broker_that_does_not_answer_for_a_while_ends_nothing(broker: Any, tmp_path: Path) -> None:
+    """The look at the topics' ids before a commit is a call to a broker: where it fails, nothing is committed, and nothing is lost."""
+    topic = broker.create_topic(broker.unique("silent"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_records=20))
+    produce(broker, topic, 0, 100, poison_every=10)
+    ingest = ingest_of(settings)
+    verify, silent = ingest.source.verify, [5]
+
+    def silent_at_first() -> Any:
+        if silent[0]:
+            silent[0] -= 1
+            raise TracebraidError("no broker answers", transient=True)
+        return verify()
+
+    ingest.source.verify = silent_at_first  # type: ignore[method-assign]
+    step_until(ingest, ingest.done, drain=True)
+    ingest.close()
+    assert silent == [0]
+    assert numbers(settings) == [number for number in range(100) if number % 10]
+    intervals_are_whole(settings)
