@@ -17,7 +17,7 @@ from tracebraid.jobs.common import config_option, json_option, start
 if TYPE_CHECKING:
     from tracebraid.pipeline.verify.report import Finding, Report
 
-ROWS_MAX = 200  # findings shown at a terminal
+FINDINGS_MAX = 200  # shown at a terminal
 
 
 @click.command(name="verify")
@@ -61,24 +61,27 @@ def _json_lines(report: "Report") -> Iterator[str]:
 
 
 def _print(report: "Report", lake: str) -> None:
-    from tracebraid.pipeline.query.render import print_table, visible
+    from tracebraid.pipeline.query.render import visible
     from tracebraid.pipeline.verify.report import KINDS
 
-    if report.findings:
-        names = ["what", "topic", "partition", "offsets", "index", "positions", "table", "file", "detail"]
-        print_table(names, [_cells(each) for each in report.findings[:ROWS_MAX]], more=len(report.findings) > ROWS_MAX, hint="--json gives all", wide=True)
-        for kind in sorted({each.kind for each in report.findings}):
-            click.echo(f"{kind}: {KINDS[kind]}")
+    for found in report.findings[:FINDINGS_MAX]:
+        click.echo(visible(_line(found)))
+    if len(report.findings) > FINDINGS_MAX:
+        click.echo(f"… and {len(report.findings) - FINDINGS_MAX:,} more; --json gives all")
+    for kind in sorted({each.kind for each in report.findings}):
+        click.echo(f"{kind}: {KINDS[kind]}")
     for note in report.notes:
         click.echo(visible(note))
-    verdict = f"{len(report.findings):,} findings" if report.findings else "nothing missing, nothing doubled"
+    verdict = f"{len(report.findings):,} finding{'s' * (len(report.findings) != 1)}" if report.findings else "nothing missing, nothing doubled"
     click.echo(
-        f"{lake}: {report.rows:,} rows in {report.files:,} files, {report.partitions:,} partitions, {report.intervals:,} intervals,"
+        f"{visible(lake)}: {report.rows:,} rows in {report.files:,} files, {report.partitions:,} partitions, {report.intervals:,} intervals,"
         f" {report.records:,} records of topics, {report.rejects:,} published rejects: {verdict}"
     )
 
 
-def _cells(found: "Finding") -> tuple[object, ...]:
-    single = found.last_offset in (None, found.offset)
-    offsets = found.offset if single else f"{found.offset}-{found.last_offset}"
-    return (found.kind, found.topic, found.partition, offsets, found.index, found.count, found.table, found.file, found.detail)
+def _line(found: "Finding") -> str:
+    """Kind, position as TOPIC:PARTITION:OFFSET-LAST:INDEX, file, what there is to say. Lines, not a table: paths and sentences do not fit one."""
+    offsets = f"{found.offset}" if found.last_offset in (None, found.offset) else f"{found.offset}-{found.last_offset}"
+    place = "" if found.partition is None else f"{found.topic or found.topic_id}:{found.partition}:{offsets}{'' if found.index is None else f':{found.index}'}"
+    many = f"{found.count:,} positions" if found.count > 1 else ""
+    return "  ".join(part for part in (f"{found.kind:<14}", place, many, "/".join(filter(None, (found.table, found.file))), found.detail) if part)

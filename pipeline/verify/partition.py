@@ -282,7 +282,7 @@ class PartitionCheck:
         elif whole and excess:
             yield self._of(place, "interval_dropped", 1, f"{empty + len(bare)} records have no row, the interval says {dropped}")
         elif not whole and held + dropped < records:
-            yield self._of(place, "missing", records - held - dropped, "so many of its records have no row; the topic no longer says which")
+            yield self._of(place, "missing", records - held - dropped, "so many of its records have no row; without the topic nobody knows which")
 
     def _missing(self, offsets: Longs, detail: str) -> Iterator[Finding]:
         for first, last, count in runs(offsets):

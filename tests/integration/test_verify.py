@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer
 
+from tests.integration.test_damage import filled as filled_topic
+from tests.integration.test_damage import spoil
 from tests.unit.verify.damage import Damage, setting
 from tracebraid import connect
 from tracebraid.pipeline.flow import run_ingest
@@ -240,6 +242,21 @@ def test_a_topic_made_again_and_one_that_is_gone(broker: Any, tmp_path: Path) ->
         f"{again} was deleted, and made again: the lake alone was checked",
         f"{gone} is not there any more: the lake alone was checked",
     ]
+
+
+def test_batches_that_the_broker_cannot_read(broker: Any, tmp_path: Path) -> None:
+    """Damaged before it was ingested: a declared loss, and what follows is checked. Damaged since: what follows is checked in the lake alone."""
+    topic = filled_topic(broker, "spoiled", 10)
+    settings = settings_for(broker, tmp_path, topic)
+    spoil(broker, topic, b"needle00024")
+    run_ingest(settings, drain=True)
+    report = looked_at(settings, broker)
+    assert (report.findings, report.records) == ([], 63)
+    assert [note.partition(" cannot")[0] for note in report.notes] == [f"{topic}[0]: offsets 21 to 27"]
+    spoil(broker, topic, b"needle00051")
+    report = looked_at(settings, broker)
+    assert report.findings == []
+    assert [note.partition(" cannot")[0] for note in report.notes] == [f"{topic}[0]: offsets 21 to 27", f"{topic}[0]: offsets 49 to 69"]
 
 
 def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
