@@ -320,9 +320,10 @@ class Ingest:
             if isinstance(event, Truncated) or event.partition not in self.flow.progress:
                 continue
             self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
-            if isinstance(event, Damaged) and not self.flow.closed:
+            progress = self.flow.progress.get(event.partition)  # none, if its topic turned out to be another now
+            if isinstance(event, Damaged) and progress and not self.flow.closed:
                 lose(self.flow, event.partition, event.readable, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
-                if self.flow.rejects is not None and self.flow.progress[event.partition].stream_next < event.readable:  # it too steps over what nobody can read
+                if self.flow.rejects is not None and progress.stream_next < event.readable:  # the stream too steps over what nobody can read
                     self.flow.rejects.next_offsets[event.partition] = event.readable
                     self.flush_stream()
             raise OwnershipLost(f"records of {event.partition} cannot be read any more")

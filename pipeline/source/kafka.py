@@ -112,6 +112,9 @@ class KafkaSource:
         found = [records for place, group in groups.items() if (records := self._records(place, group)) is not None]
         for place, reason in damaged.items():
             self._fetch_again(place, reason)
+        for held in [held for place, held in self._held.items() if place in self._moved and not held.stopped]:
+            # Away and back within one poll: which of its messages, an end or damage among them, are of which time cannot be told.
+            self.seek(held.partition, held.next_offset)
         self._adapt(found)
         return found
 
@@ -131,10 +134,7 @@ class KafkaSource:
 
     def _records(self, place: Place, messages: list[Any]) -> Records | None:
         held = self._held.get(place)
-        if held is None or held.stopped:
-            return None
-        if place in self._moved:  # away and back within one poll: which of its messages are of which time cannot be told
-            self.seek(held.partition, held.next_offset)
+        if held is None or held.stopped or place in self._moved:
             return None
         batch = to_batch(messages, held.next_offset, self.clock.unix_nano() // 1_000_000)
         if not batch.num_rows:
