@@ -50,8 +50,8 @@ def _start(flow: "Flow", source: KafkaSource, partition: Partition, committed: i
         held = _pin(flow, source, partition)
     ledger = held.next_offset
     low, high = source.watermarks(partition)
-    if ledger > high:
-        log.error("the topic ends below what the lake holds: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger)
+    if max(ledger, committed or 0) > high:
+        log.error("the topic ends below a ledger: it was truncated, and is not read", partition=str(partition), end=high, lake=ledger, stream=committed)
         return None
     if ledger < low:
         lose(flow, partition, low, "retention")

@@ -114,7 +114,7 @@ class KafkaSource:
             self._fetch_again(place, reason)
         for held in [held for place, held in self._held.items() if place in self._moved and not held.stopped]:
             # Away and back within one poll: which of its messages, an end or damage among them, are of which time cannot be told.
-            self.seek(held.partition, held.next_offset)
+            self._refetch(held.partition, held.next_offset)
         self._adapt(found)
         return found
 
@@ -130,7 +130,7 @@ class KafkaSource:
             held.damaged = 0
             self.events.append(Damaged(held.partition, wanted, held.next_offset, reason))
             log.error("records are damaged", partition=str(held.partition), first=wanted, last=held.next_offset - 1, error=reason)
-        self.seek(held.partition, held.next_offset)
+        self._refetch(held.partition, held.next_offset)
 
     def _records(self, place: Place, messages: list[Any]) -> Records | None:
         held = self._held.get(place)
@@ -165,7 +165,11 @@ class KafkaSource:
         self.consumer.pause([TopicPartition(partition.topic, partition.number)])
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Hand out `offset` next."""
+        """Hand out `offset` next, also of a partition that was stopped."""
+        self._held[partition.topic, partition.number].stopped = False
+        self._refetch(partition, offset)
+
+    def _refetch(self, partition: Partition, offset: int) -> None:
         held = self._held[partition.topic, partition.number]
         held.next_offset, held.eof_offset = offset, -1
         place = (partition.topic, partition.number)
@@ -362,4 +366,4 @@ class KafkaSource:
         except Absent:
             return
         self._check_range(held, low, high)
-        self.seek(held.partition, held.next_offset)
+        self._refetch(held.partition, held.next_offset)
