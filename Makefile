@@ -10,11 +10,11 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constr
 MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench torture torture-points simulate clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 install: $(VENV)/base  ## tracebraid into .venv, as an editable install
 	@echo "installed: $(RUN)/tracebraid"
@@ -32,6 +32,15 @@ lint: $(VENV)/lint  ## formatting, lint and types
 
 bench: $(VENV)/test  ## the measurements
 	@$(RUN)/python -m benchmarks $(ARGS)
+
+torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'
+	@$(RUN)/python -m tests.torture $(ARGS)
+
+torture-points: $(VENV)/test  ## each step of the protocol killed once, and broken products found out, for some minutes
+	@$(RUN)/python -m pytest -m torture tests/integration/test_torture.py $(ARGS)
+
+simulate: $(VENV)/test  ## 10,000 seeds of the whole flow in a virtual world; ARGS='--seed 7' tells one
+	@$(RUN)/python -m tests.simulation $(ARGS)
 
 clean:  ## remove .venv, caches and builds
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

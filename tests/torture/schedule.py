@@ -61,18 +61,26 @@ class Chance:
 
 
 class Script:
-    """Each fault of a list once, in its order; a life that ends without its fault has it again. world: kinds and when, by the share of faults fallen."""
+    """Each fault of a list once, in its order; a life that ends without its fault has it again. world: kinds and when, by the share of faults fallen.
 
-    def __init__(self, fates: Sequence[Fate], world: Sequence[tuple[float, str]] = ()) -> None:
-        self.fates, self.world = list(fates), list(world)
+    rare: steps at which whoever passes them first is killed."""
+
+    def __init__(self, fates: Sequence[Fate], world: Sequence[tuple[float, str]] = (), rare: Sequence[str] = ()) -> None:
+        self.fates, self.world, self.rare = list(fates), list(world), rare
+        self.wanted = Counter([(fate.action, fate.step) for fate in fates] + [("kill", step) for step in rare])
 
     def next_fate(self, fallen: Counter[tuple[str, str]]) -> Fate:
+        also = tuple(step for step in self.rare if not fallen["kill", step])
         wanted = Counter[tuple[str, str]]()
         for fate in self.fates:
             wanted[fate.action, fate.step] += 1
             if fallen[fate.action, fate.step] < wanted[fate.action, fate.step]:
-                return fate
-        return Fate(after_s=LIFE_S)
+                return replace(fate, also=also)
+        return Fate(also=also, after_s=LIFE_S)
+
+    def share(self, fallen: Counter[tuple[str, str]]) -> float:
+        """Of what is wanted, how much has fallen."""
+        return sum(min(count, fallen[key]) for key, count in self.wanted.items()) / self.wanted.total()
 
     def world_due(self, progress: float) -> str:
         return self.world.pop(0)[1] if self.world and self.world[0][0] <= progress else ""
