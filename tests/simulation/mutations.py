@@ -1,0 +1,110 @@
+"""The test of the test: ways to break the protocol, each of which the simulator must find.
+
+In: a mutation's name. Out: within the `with`, a product that is broken in that way. Never: a change that outlives it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from confluent_kafka import TopicPartition
+
+from tests.simulation.broker import NO_MEMBER
+from tests.simulation.tables import VirtualFiles
+from tracebraid.pipeline.flow import Flow, Ingest
+from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.publish.producer import Publisher
+from tracebraid.pipeline.source.cluster import Cluster
+from tracebraid.pipeline.source.kafka import KafkaSource
+from tracebraid.pipeline.store import cycle, lake
+from tracebraid.pipeline.store.lake import Lake
+
+_flush, _transaction, _read_ledger, _committed = Flow.flush_lake, Publisher.transaction, Lake.read_ledger, Cluster.committed
+
+
+def _drop_what_failed(flow: Flow) -> None:
+    try:
+        _flush(flow)
+    except TracebraidError:
+        flow.closed, flow.closed_bytes = None, 0
+        raise
+
+
+def _messages_first(self: Publisher, messages: Any, offsets: Any, metadata: Any) -> None:
+    _transaction(self, messages, {}, metadata)
+    _transaction(self, [], offsets, metadata)
+
+
+def _offsets_first(self: Publisher, messages: Any, offsets: Any, metadata: Any) -> None:
+    _transaction(self, [], offsets, metadata)
+    _transaction(self, messages, {}, metadata)
+
+
+def _unfenced(self: Lake, partition: Any) -> Any:
+    held = _read_ledger(self, partition)
+    self._unfenced.clear()
+    return held
+
+
+def _by_name(self: Cluster, partitions: Any) -> Any:
+    found = dict.fromkeys(partitions)
+    with patch("tests.simulation.client.TopicPartition", lambda topic, number, offset=-1001, _="": TopicPartition(topic, number, offset)):
+        return _committed(self, found)
+
+
+def _revoked_without_a_word(self: Ingest, partitions: Any) -> None:
+    """Nothing is finished, and nothing is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`stand_in` in place of `name` of `owner`. `first`: a seed that was seen to find it, from which to look on."""
+
+    owner: Any
+    name: str
+    stand_in: Any
+    first: int = 0
+
+    @property
+    def seeds(self) -> range:
+        return range(self.first, self.first + SEEDS_MAX)
+
+
+SEEDS_MAX = 400
+MUTATIONS = {
+    "intervals are committed first": Mutation(lake, "TABLES", (lake.TABLES[-1], *lake.TABLES[:-1])),
+    "no ledger is checked": Mutation(Lake, "_check_ledgers", lambda *_: None),
+    "what a torn cycle left is written again": Mutation(cycle, "_not_held", lambda batch, _: batch),
+    "a ledger goes back": Mutation(Lake, "_ledgers_after", lambda _, __, targets: targets),
+    "a cycle that failed is forgotten, its progress is not": Mutation(Flow, "flush_lake", _drop_what_failed),
+    "an attempt is taken for a success": Mutation(Lake, "_took_place", lambda _, name, __, of: name in of.progress.attempts),
+    "log entries are not synced": Mutation(VirtualFiles, "sync_log", lambda *_: None),
+    "files are not looked at before a commit": Mutation(Lake, "_are_fresh", lambda *_: True),
+    "rejects are committed before their offsets": Mutation(Publisher, "transaction", _messages_first),
+    "offsets are committed before their rejects": Mutation(Publisher, "transaction", _offsets_first),
+    "offsets are committed by anybody": Mutation(KafkaSource, "group_metadata", lambda _: NO_MEMBER),
+    "the group's offsets go by the topic's name": Mutation(Cluster, "committed", _by_name),
+    "the stream's start is not written down": Mutation(Ingest, "_pin_stream", lambda *_: None),
+    "topics made again are not noticed": Mutation(KafkaSource, "stale", lambda _: []),
+    "a revoked partition stays open": Mutation(Ingest, "revoked", _revoked_without_a_word),
+    "a lost partition stays open": Mutation(Ingest, "lost", _revoked_without_a_word),
+    "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found),
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    each = MUTATIONS[name]
+    with patch.object(each.owner, each.name, each.stand_in):
+        yield
+
+
+def found_at(name: str, seeds: range, simulate: Callable[[int], Any]) -> tuple[int, str] | None:
+    """The first seed that finds the mutation, and what it found."""
+    with mutated(name):
+        for seed in seeds:
+            if violation := simulate(seed).violation:
+                return seed, violation.strip().split("\n")[-1]
+    return None
