@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from confluent_kafka import TopicPartition
 
-from tests.simulation.broker import NO_MEMBER
+from tests.simulation.broker import NO_MEMBER, Broker
 from tests.simulation.tables import VirtualFiles
 from tracebraid.pipeline.flow import Flow, Ingest
 from tracebraid.pipeline.kernel.errors import TracebraidError
@@ -90,6 +90,9 @@ MUTATIONS = {
     "topics made again are not noticed": Mutation(KafkaSource, "stale", lambda _: []),
     "a revoked partition stays open": Mutation(Ingest, "revoked", _revoked_without_a_word),
     "a lost partition stays open": Mutation(Ingest, "lost", _revoked_without_a_word),
+    "tables without rows keep their ledgers": Mutation(Lake, "read_ledger", _unfenced, first=182),
+    "offsets of open transactions are believed": Mutation(Broker, "unstable", lambda *_: False),
+    "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None),
     "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found),
 }
 
