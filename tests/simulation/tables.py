@@ -108,8 +108,8 @@ class Store:
             log.synced = kept
 
     def sweep(self, age_s: float) -> None:
-        """Remove files that no snapshot has and that are older than `age_s`."""
-        used = {(name, path) for name, log in self.logs.items() for path in log.paths()}
+        """Remove files that no log entry names and that are older than `age_s`."""
+        used = {(name, path) for name, log in self.logs.items() for entry in log.entries for path in entry.adds}
         old = [key for key, file in self.files.items() if key not in used and file.at_s < self.world.wall_s - age_s]
         for key in old:
             del self.files[key]
