@@ -3,7 +3,7 @@
 In: a mutation's name. Out: within the `with`, a product that is broken in that way. Never: a change that outlives it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from unittest.mock import patch
 from confluent_kafka import TopicPartition
 
 from tests.simulation.broker import NO_MEMBER, Broker
+from tests.simulation.run import simulate
 from tests.simulation.tables import VirtualFiles
 from tracebraid.pipeline.flow import Flow, Ingest
 from tracebraid.pipeline.kernel.errors import TracebraidError
@@ -60,28 +61,23 @@ def _revoked_without_a_word(self: Ingest, partitions: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`stand_in` in place of `name` of `owner`. `first`: a seed that was seen to find it, from which to look on."""
+    """`stand_in` in place of `name` of `owner`. `aim`: (fault, step) that brings it out, where seeds of all kinds need hundreds to hit on it."""
 
     owner: Any
     name: str
     stand_in: Any
-    first: int = 0
-
-    @property
-    def seeds(self) -> range:
-        return range(self.first, self.first + SEEDS_MAX)
+    aim: tuple[str, str] | None = None
 
 
-SEEDS_MAX = 400
 MUTATIONS = {
     "intervals are committed first": Mutation(lake, "TABLES", (lake.TABLES[-1], *lake.TABLES[:-1])),
     "no ledger is checked": Mutation(Lake, "_check_ledgers", lambda *_: None),
     "what a torn cycle left is written again": Mutation(cycle, "_not_held", lambda batch, _: batch),
     "a ledger goes back": Mutation(Lake, "_ledgers_after", lambda _, __, targets: targets),
-    "a cycle that failed is forgotten, its progress is not": Mutation(Flow, "flush_lake", _drop_what_failed),
+    "a cycle that failed is forgotten, its progress is not": Mutation(Flow, "flush_lake", _drop_what_failed, ("transient", "commit")),
     "an attempt is taken for a success": Mutation(Lake, "_took_place", lambda _, name, __, of: name in of.progress.attempts),
     "log entries are not synced": Mutation(VirtualFiles, "sync_log", lambda *_: None),
-    "files are not looked at before a commit": Mutation(Lake, "_are_fresh", lambda *_: True),
+    "files are not looked at before a commit": Mutation(Lake, "_are_fresh", lambda *_: True, ("stop", "look at")),
     "rejects are committed before their offsets": Mutation(Publisher, "transaction", _messages_first),
     "offsets are committed before their rejects": Mutation(Publisher, "transaction", _offsets_first),
     "offsets are committed by anybody": Mutation(KafkaSource, "group_metadata", lambda _: NO_MEMBER),
@@ -90,10 +86,10 @@ MUTATIONS = {
     "topics made again are not noticed": Mutation(KafkaSource, "stale", lambda _: []),
     "a revoked partition stays open": Mutation(Ingest, "revoked", _revoked_without_a_word),
     "a lost partition stays open": Mutation(Ingest, "lost", _revoked_without_a_word),
-    "tables without rows keep their ledgers": Mutation(Lake, "read_ledger", _unfenced, first=182),
-    "offsets of open transactions are believed": Mutation(Broker, "unstable", lambda *_: False),
-    "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None),
-    "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found),
+    "tables without rows keep their ledgers": Mutation(Lake, "read_ledger", _unfenced, ("stop", "write")),
+    "offsets of open transactions are believed": Mutation(Broker, "unstable", lambda *_: False, ("stop", "commit transaction")),
+    "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None, ("happened, fatal", "commit transaction")),
+    "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found, ("unanswered", "watermarks")),
 }
 
 
@@ -104,10 +100,10 @@ def mutated(name: str) -> Iterator[None]:
         yield
 
 
-def found_at(name: str, seeds: range, simulate: Callable[[int], Any]) -> tuple[int, str] | None:
+def found_at(name: str, seeds: range) -> tuple[int, str] | None:
     """The first seed that finds the mutation, and what it found."""
     with mutated(name):
         for seed in seeds:
-            if violation := simulate(seed).violation:
+            if violation := simulate(seed, aim=MUTATIONS[name].aim).violation:
                 return seed, violation.strip().split("\n")[-1]
     return None

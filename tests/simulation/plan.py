@@ -54,11 +54,13 @@ STEPS = (
 )
 
 
-def plan_of(seed: int) -> Plan:
-    """The same for the same seed, on every machine."""
+def plan_of(seed: int, aim: tuple[str, str] | None = None) -> Plan:
+    """The same for the same seed, on every machine. `aim`: (fault, step): that fault often at that step, beside what the seed has."""
     chance = Random(f"plan {seed}")
     rates = {kind: 10 ** chance.uniform(-3.3, -2.2 if kind in SELDOM else -1.7) for kind in KINDS if chance.random() < 0.5}
     events = {event: 10 ** chance.uniform(-2.7, -2.2 if event in ONCE else -1.3) for event in EVENTS if chance.random() < 0.35}
     events["produce"] = chance.uniform(0.05, 0.3)
     focus = chance.choice(STEPS) if chance.random() < 0.5 else ""
+    if aim:
+        focus, rates[aim[0]] = aim[1], rates.get(aim[0], 0.001)
     return Plan(rates, events, focus, chance.uniform(0.1, 0.5), chance.choice((0.01, 0.05, 0.2)), chance.choice((60, 120, 240)))

@@ -13,7 +13,7 @@ from tests.simulation.broker import Broker, Log, Topic
 from tests.simulation.plan import ONCE, plan_of
 from tests.simulation.tables import TABLE_NAMES, Store
 from tests.simulation.transform import place_of
-from tests.simulation.world import Killed, Process, Violation, World
+from tests.simulation.world import Killed, Plan, Process, Violation, World
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
@@ -43,9 +43,8 @@ class Result:
 class Run:
     """One seed's run."""
 
-    def __init__(self, seed: int, *, telling: bool) -> None:
-        self.seed = seed
-        self.world = World(seed, plan_of(seed), telling=telling)
+    def __init__(self, seed: int, plan: Plan, *, telling: bool) -> None:
+        self.world = World(seed, plan, telling=telling)
         self.chance = self.world.chance
         self.broker = Broker(self.chance, self.world.tell)
         self.store = Store(self.world)
@@ -280,9 +279,9 @@ class Run:
             raise Violation(f"after SIGTERM: {'; '.join(wrong)}")
 
 
-def simulate(seed: int, *, telling: bool = False) -> Result:
-    """Run one seed. Where it fails and was not told, it is run again to be told."""
-    run = Run(seed, telling=telling)
+def simulate(seed: int, *, telling: bool = False, aim: tuple[str, str] | None = None) -> Result:
+    """Run one seed. Where it fails and was not told, it is run again to be told. `aim`: see plan_of."""
+    run = Run(seed, plan_of(seed, aim), telling=telling)
     violation = ""
     with joined(run.world, run.broker, run.store):
         try:
@@ -293,7 +292,7 @@ def simulate(seed: int, *, telling: bool = False) -> Result:
             for process in run.world.alive():
                 run.world.kill(process)
     if violation and not telling:
-        return simulate(seed, telling=True)
+        return simulate(seed, telling=True, aim=aim)
     exits = Counter(process.ended for process in run.world.processes)
     records = sum(len(log.ever) for _, log in check.places(run.broker))
     return Result(seed, violation, tuple(run.world.story), run.world.faults, exits, run.world.points, records)

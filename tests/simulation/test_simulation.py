@@ -13,6 +13,7 @@ from tests.simulation.plan import EVENTS, KINDS
 from tests.simulation.run import simulate
 
 SLICE = range(200)
+MUTATION_SEEDS_MAX = 500
 
 
 def test_nothing_is_lost_or_doubled_whatever_fails() -> None:
@@ -28,8 +29,7 @@ def test_nothing_is_lost_or_doubled_whatever_fails() -> None:
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_broken_protocol_is_found(name: str) -> None:
-    """The seed is one that finds it; where a change of the product moved it, the next ones do."""
-    assert found_at(name, MUTATIONS[name].seeds, simulate)
+    assert found_at(name, range(MUTATION_SEEDS_MAX))
 
 
 def test_a_seed_is_one_story_in_every_process(root: Path) -> None:
