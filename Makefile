@@ -10,7 +10,7 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constr
 MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint bench torture torture-points simulate clean
+.PHONY: help install demo test lint bench torture torture-points simulate soak clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -41,6 +41,9 @@ torture-points: $(VENV)/test  ## each step of the protocol killed once, and brok
 
 simulate: $(VENV)/test  ## 10,000 seeds of the whole flow in a virtual world; ARGS='--seed 7' tells one
 	@$(RUN)/python -m tests.simulation $(ARGS)
+
+soak: $(VENV)/test  ## one process at a steady rate for an hour: does anything grow? ARGS='--minutes 10'
+	@$(RUN)/python -m benchmarks.soak $(ARGS)
 
 clean:  ## remove .venv, caches and builds
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
