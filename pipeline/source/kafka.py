@@ -245,11 +245,11 @@ class KafkaSource:
         stale = [(each.topic, each.number) for each in partitions]
         log.warning("topic was made again: its partitions start anew", partitions=[str(each) for each in partitions])
         self.owner.lost(partitions)
+        held = self._begin(stale)  # where no broker answers this raises, and the next call finds them as they were
         self.consumer.incremental_unassign(self._places(stale))
-        for place in stale:
-            del self._held[place]
+        self._held.update(held)
         self._moved.update(stale)  # what the present poll has of them is of the old topic, or of the new one from a wrong place
-        self._take(stale)
+        self._fetch_from(stale)
         return partitions
 
     def stale(self) -> list[Partition]:
@@ -279,15 +279,16 @@ class KafkaSource:
 
     def _on_assign(self, _: Consumer, places: list[TopicPartition]) -> None:
         self.joined = True
-        self._take([(each.topic, each.partition) for each in places])
+        taken = [(each.topic, each.partition) for each in places]
+        self._held.update(self._begin(taken))
+        self._fetch_from(taken)
 
-    def _take(self, places: Sequence[Place]) -> None:
+    def _begin(self, places: Sequence[Place]) -> dict[Place, Held]:
+        """Ask the cluster who they are, and the owner where they start. Changes nothing of ours: an answer may fail to come."""
         ids = self.cluster.topic_ids(topic for topic, _ in places)
         partitions = {place: Partition(self.cluster.id, place[0], ids.get(place[0], place[0]), place[1]) for place in places}
         starts = self.owner.assigned(list(partitions.values())) if partitions else {}
-        for place, partition in partitions.items():
-            self._held[place] = self._hold(partition, starts.get(partition))
-        self._fetch_from(places)
+        return {place: self._hold(partition, starts.get(partition)) for place, partition in partitions.items()}
 
     def _fetch_from(self, places: Sequence[Place]) -> None:
         """Give librdkafka partitions it does not have, from the next offset of each; pause those that are not to be read now."""

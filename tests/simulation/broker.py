@@ -83,6 +83,7 @@ class Member:
     told: bool = False  # and it has learned so
 
     joined: bool = False
+    serving: bool = False  # a callback is under way: it joins again once that is over
 
     @property
     def metadata(self) -> Metadata:
@@ -96,6 +97,7 @@ class Transaction:
     epoch: int
     began_s: float
     values: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    watermarks: list[str] = field(default_factory=list)
     offsets: dict[Place, tuple[int, str]] = field(default_factory=dict)
     state: str = "open"
 
@@ -115,6 +117,7 @@ class Broker:
         self.transactions: dict[str, list[Transaction]] = {}
         self.epochs: dict[str, int] = {}
         self.published: list[tuple[str, dict[str, str]]] = []  # value and headers of what read_committed sees of the rejects' topic
+        self.told: list[tuple[str, dict[Place, tuple[int, str]]]] = []  # likewise of the windows' topic, with the offsets of the same transaction
         self._serial = 0
 
     # Topics.
@@ -127,8 +130,8 @@ class Broker:
 
     def delete(self, name: str) -> None:
         del self.topics[name]
-        if self.chance.random() < 0.7:  # the group forgets it, unless a commit comes after
-            self.committed = {place: offset for place, offset in self.committed.items() if place[0] != name}
+        after = self.chance.random() < 0.3  # the group forgets it, unless a member's commit comes after
+        self.committed = {place: offset for place, offset in self.committed.items() if place[0] != name or (after and offset[1])}
 
     def log(self, place: Place) -> Log | None:
         topic = self.topics.get(place[0])
@@ -179,7 +182,7 @@ class Broker:
 
     def rebalance(self) -> None:
         """Once every member can answer: a new generation. What goes from one to another is revoked now, and assigned in a later one."""
-        if not self.rebalance_wanted or any(member.news or member.process.silent_since_s is not None for member in self.members):
+        if not self.rebalance_wanted or any(each.news or each.serving or each.process.silent_since_s is not None for each in self.members):
             return
         self.rebalance_wanted = False
         self.generation += 1
@@ -197,6 +200,12 @@ class Broker:
                 member.news.append(("assign", assigned))
         said = "; ".join(f"{each.process.name} {_spell(each.owned)}" for each in self.members)
         self.tell(f"generation {self.generation}: {said}")
+
+    def shake(self) -> bool:
+        """Rebalance now, if every member can answer; whether there was a new generation."""
+        before, self.rebalance_wanted = self.generation, True
+        self.rebalance()
+        return self.generation > before
 
     def _spread(self, places: Sequence[Place], owner: dict[Place, Member]) -> dict[Place, Member]:
         """As many for each; sticky, mostly."""
@@ -256,6 +265,7 @@ class Broker:
         last.state = state
         if state == "committed":
             self.published += last.values
+            self.told += [(value, last.offsets) for value in last.watermarks]
             self.committed.update(last.offsets)
             self.tell(f"transaction {state}: {len(last.values)} rejects, offsets {_spell_offsets(last.offsets)}")
 

@@ -4,13 +4,14 @@ In: the virtual tables, every record that ever was in a topic, what was publishe
 Never: a ledger believed: rows are counted, positions are compared with the records that were produced.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 from tests.simulation.broker import Broker, Log
 from tests.simulation.tables import TABLE_NAMES, Store
-from tests.simulation.transform import place_of, verdict
+from tests.simulation.transform import event_time_us, place_of, verdict
 from tests.simulation.world import Violation
 
 LETTERS = {"spans": "s", "logs": "l", "rejects": "r"}
@@ -123,6 +124,23 @@ def check_rejects(broker: Broker, expired: set[str]) -> dict[str, set[int]]:
     return found
 
 
+def check_watermarks(broker: Broker, expired: set[str]) -> None:
+    """Told under read_committed: no source is told of beyond the offset that moves with it, none goes back, no event time is of a record to come."""
+    logs = dict(places(broker))
+    told: dict[str, int] = {}
+    for value, offsets in broker.told:
+        for source in json.loads(value)["sources"]:
+            place, next_offset, time_us = place_of(source["topic_id"], source["partition"]), source["next_offset"], source["event_time_us"]
+            moved = offsets.get((source["topic"], source["partition"]), (-1, ""))[0]
+            if next_offset > moved:
+                raise Violation(f"the watermark of {place} is at {next_offset}, the group's offset beside it at {moved}")
+            if next_offset < told.get(place, 0) and place not in expired:
+                raise Violation(f"the watermark of {place} goes back from {told[place]} to {next_offset}")
+            told[place] = next_offset
+            if time_us is not None and time_us not in {event_time_us(record) for offset, record in logs[place].ever.items() if offset < next_offset}:
+                raise Violation(f"the watermark of {place} is at {next_offset} and of time {time_us}, which no record before it has")
+
+
 def behind(store: Store, broker: Broker) -> list[str]:
     """What either sink does not have yet of the topics that there are."""
     found = []
@@ -154,6 +172,7 @@ def _is_of(row: dict[str, Any], place: str) -> bool:
 def check_end(store: Store, broker: Broker, expired: set[str]) -> None:
     """Once all is drained: nothing is missing in either sink."""
     published = check_rejects(broker, expired)
+    check_watermarks(broker, expired)
     starts = {}
     for path in store.logs["intervals"].paths():
         starts.update(

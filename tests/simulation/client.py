@@ -17,6 +17,12 @@ from tests.simulation.world import World
 
 CLUSTER = "virtual"
 OWN = ("tracebraid.rejects", "tracebraid.windows")
+PASSING = {
+    "coordinator loading": "COORDINATOR_LOAD_IN_PROGRESS",
+    "not coordinator": "NOT_COORDINATOR",
+    "not leader": "NOT_LEADER_FOR_PARTITION",
+    "request timed out": "REQUEST_TIMED_OUT",
+}
 
 
 def error(name: str, *, retriable: bool = False, fatal: bool = False, abort: bool = False) -> KafkaError:
@@ -75,8 +81,8 @@ class _Caller:
     world: World
     broker: Broker
 
-    def _ask(self, step: str) -> None:
-        fault = self.world.point(step, "transient", "unanswered")
+    def _ask(self, step: str, *passing: str) -> None:
+        fault = self.world.point(step, *(passing or ("not leader",)), "request timed out", "unanswered")
         if self.world.now_s < self.broker.down_until_s:
             self.world.wait(0.5)
             raise KafkaException(error("_TRANSPORT"))
@@ -84,7 +90,7 @@ class _Caller:
             self.world.wait(self.world.chance.choice((1.0, 5.0, 40.0)))
             raise KafkaException(error("_TIMED_OUT"))
         if fault:
-            raise KafkaException(error(self.world.chance.choice(("COORDINATOR_LOAD_IN_PROGRESS", "NOT_COORDINATOR", "REQUEST_TIMED_OUT")), retriable=True))
+            raise KafkaException(error(PASSING[fault], retriable=True))
 
     def list_topics(self, topic: str = "", timeout: float = -1) -> Any:
         self._ask("list topics")
@@ -247,8 +253,10 @@ class Consumer(_Caller):
                 self.world.tell(f"on_assign {places}")
             if what != "assign":
                 self.world.tell(f"on_{what} {places}")
+            member.serving = True
             if places or what == "assign":
                 self.on[what](self, [TopicPartition(*place) for place in places])
+            member.serving = False
             member.polled_s = self.world.now_s
             if what == "revoke" and not member.gone:
                 self.broker.released(member, places)
@@ -278,7 +286,7 @@ class Consumer(_Caller):
         self.member = None
 
     def _serve_before_leaving(self, member: Member) -> None:
-        places = list(self.fetches)
+        places, member.serving = list(self.fetches), True
         if places:
             self.on["lost" if member.gone else "revoke"](self, [TopicPartition(*place) for place in places])
 
@@ -296,7 +304,7 @@ class Consumer(_Caller):
         return log.start, log.end
 
     def committed(self, places: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
-        self._ask("committed offsets")
+        self._ask("committed offsets", "coordinator loading", "not coordinator")
         if any(self.broker.unstable((each.topic, each.partition)) for each in places):
             raise KafkaException(error("UNSTABLE_OFFSET_COMMIT", retriable=True))
         known = [self.broker.committed.get((each.topic, each.partition), (-1001, "")) for each in places]
@@ -333,9 +341,10 @@ class Producer(_Caller):
             self.undelivered(error("_MSG_TIMED_OUT"), None)
             return
         transaction = self._transaction()
-        if topic != OWN[0]:
-            return
-        transaction.values.append(((value or b"").decode(), {name: (fact or b"").decode() for name, fact in headers or ()}))
+        if topic == OWN[0]:
+            transaction.values.append(((value or b"").decode(), {name: (fact or b"").decode() for name, fact in headers or ()}))
+        else:
+            transaction.watermarks.append((value or b"").decode())
 
     def send_offsets_to_transaction(self, positions: Sequence[TopicPartition], metadata: Metadata, timeout: float) -> None:
         fault = self._gate("add offsets", "happened")
@@ -369,12 +378,12 @@ class Producer(_Caller):
             self.broker.finish(self.id, "aborted")
 
     def _gate(self, step: str, *fails: str) -> str:
-        fault = self.world.point(step, "transient", "abortable", *fails)
+        fault = self.world.point(step, "coordinator loading", "not coordinator", "abortable", *fails)
         if self.world.now_s < self.broker.down_until_s:
             self.world.wait(0.5)
             raise KafkaException(error("_TRANSPORT", retriable=True))
-        if fault == "transient":
-            raise KafkaException(error("COORDINATOR_LOAD_IN_PROGRESS", retriable=True))
+        if fault in PASSING:
+            raise KafkaException(error(PASSING[fault], retriable=True))
         in_transaction = step in ("add offsets", "commit transaction")
         if in_transaction and (fault == "abortable" or self._fate):
             raise KafkaException(error("_MSG_TIMED_OUT" if self._fate else "REQUEST_TIMED_OUT", abort=True))

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from confluent_kafka import TopicPartition
 
 from tests.simulation.broker import NO_MEMBER, Broker
+from tests.simulation.client import OWN
 from tests.simulation.run import simulate
 from tests.simulation.tables import VirtualFiles
 from tracebraid.pipeline.flow import Flow, Ingest
@@ -34,13 +35,21 @@ def _drop_what_failed(flow: Flow) -> None:
 
 
 def _messages_first(self: Publisher, messages: Any, offsets: Any, metadata: Any) -> None:
-    _transaction(self, messages, {}, metadata)
-    _transaction(self, [], offsets, metadata)
+    rejects = [each for each in messages if each.topic == OWN[0]]
+    _transaction(self, rejects, {}, metadata)
+    _transaction(self, [each for each in messages if each not in rejects], offsets, metadata)
 
 
 def _offsets_first(self: Publisher, messages: Any, offsets: Any, metadata: Any) -> None:
-    _transaction(self, [], offsets, metadata)
-    _transaction(self, messages, {}, metadata)
+    rejects = [each for each in messages if each.topic == OWN[0]]
+    _transaction(self, [each for each in messages if each not in rejects], offsets, metadata)
+    _transaction(self, rejects, {}, metadata)
+
+
+def _watermarks_apart(self: Publisher, messages: Any, offsets: Any, metadata: Any) -> None:
+    told = [each for each in messages if each.topic == OWN[1]]
+    _transaction(self, told, {}, metadata)
+    _transaction(self, [each for each in messages if each not in told], offsets, metadata)
 
 
 def _unfenced(self: Lake, partition: Any) -> Any:
@@ -80,6 +89,7 @@ MUTATIONS = {
     "files are not looked at before a commit": Mutation(Lake, "_are_fresh", lambda *_: True, ("stop", "look at")),
     "rejects are committed before their offsets": Mutation(Publisher, "transaction", _messages_first),
     "offsets are committed before their rejects": Mutation(Publisher, "transaction", _offsets_first),
+    "watermarks are committed before their offsets": Mutation(Publisher, "transaction", _watermarks_apart),
     "offsets are committed by anybody": Mutation(KafkaSource, "group_metadata", lambda _: NO_MEMBER),
     "the group's offsets go by the topic's name": Mutation(Cluster, "committed", _by_name),
     "the stream's start is not written down": Mutation(Ingest, "_pin_stream", lambda *_: None),

@@ -11,12 +11,20 @@ from tests.simulation.world import Plan
 KINDS = (
     "kill",
     "stop",
+    "rebalance",
     "transient",
-    "permanent",
+    "disk full",
+    "read-only",
+    "I/O error",
+    "short write",
     "conflict",
     "happened",
     "happened, conflict",
     "happened, permanent",
+    "not leader",
+    "not coordinator",
+    "coordinator loading",
+    "request timed out",
     "unanswered",
     "undelivered",
     "abortable",
@@ -25,13 +33,14 @@ KINDS = (
     "bad message",
     "transport error",
 )
-SELDOM = frozenset({"kill", "permanent", "fatal", "happened, permanent"})
+SELDOM = frozenset({"kill", "disk full", "read-only", "I/O error", "fatal", "happened, permanent"})
 # Between points: what happens to the cluster, the storage or the machines.
 EVENTS = (
     "produce",
     "rebalance",
     "SIGTERM",
     "SIGKILL",
+    "lake removed",
     "retention",
     "partition added",
     "topic made again",
@@ -39,14 +48,16 @@ EVENTS = (
     "truncation",
     "damage",
     "offsets expired",
+    "offsets reset",
     "broker down",
     "power cut",
     "table altered",
     "table compacted",
     "clock jump",
+    "clock apart",
     "a day passes",
 )
-ONCE = frozenset({"truncation", "damage", "offsets expired", "a day passes", "topic made again", "topic deleted"})
+ONCE = frozenset({"truncation", "damage", "offsets expired", "offsets reset", "lake removed", "a day passes", "topic made again", "topic deleted"})
 STEPS = (
     *(f"{verb} {table}" for verb in ("refresh", "write", "commit", "sync") for table in ("logs", "spans", "rejects", "intervals")),
     *("look at", "remove", "read back", "claim", "open", "poll", "watermarks", "committed offsets", "describe", "list topics", "assign", "unassign"),

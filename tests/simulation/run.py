@@ -47,6 +47,7 @@ class Run:
         self.world = World(seed, plan, telling=telling)
         self.chance = self.world.chance
         self.broker = Broker(self.chance, self.world.tell)
+        self.world.rebalance = self.broker.shake
         self.store = Store(self.world)
         self.start = self.chance.choice(("earliest", "earliest", "latest"))
         self.upgrades = self.chance.random() < 0.4
@@ -71,7 +72,7 @@ class Run:
 
     def _live(self, process: Process) -> None:
         try:
-            run_ingest(self.settings, stop=process.stop, metrics=METRICS, clock=self.world.clock())
+            run_ingest(self.settings, stop=process.stop, metrics=METRICS, clock=self.world.clock(process))
             process.ended = process.ended or "exit 0"
         except Killed:
             pass
@@ -100,12 +101,14 @@ class Run:
     def events(self) -> None:
         for event, rate in self.world.plan.events.items():
             if self.chance.random() < rate and not (event in ONCE and event in self.happened):
-                self.happened.add(event)
-                if event != "produce":
+                fell = getattr(self, "_" + event.lower().replace(" ", "_"))()
+                if fell and event != "produce":
+                    self.happened.add(event)
                     self.world.faults["event", event] += 1
-                getattr(self, "_" + event.lower().replace(" ", "_"))()
 
-    def _produce(self) -> None:
+    # Each says whether it happened: there may be nothing that it could befall.
+
+    def _produce(self) -> bool:
         for topic in self.broker.topics.values():
             number = self.chance.randrange(len(topic.logs))
             log = topic.logs[number]
@@ -114,121 +117,177 @@ class Run:
             for _ in range(self.chance.randint(1, 6)):
                 self.broker.produce(log, self.chance.choice(self.verdicts), self.chance.choice((0, 0, 0, 1, 3)))
             self.world.tell(f"{place_of(topic.id, number)} ({topic.name}) now ends at {log.end}")
+        return True
 
-    def _rebalance(self) -> None:
+    def _rebalance(self) -> bool:
         self.broker.rebalance_wanted = True
+        return bool(self.broker.members)
 
-    def _sigterm(self) -> None:
-        for process in self._some():
+    def _sigterm(self) -> bool:
+        some = [process for process in self._some() if not process.stop.is_set()]
+        for process in some:
             self.world.tell(f"SIGTERM to {process.name}")
             process.stop.set()
+        return bool(some)
 
-    def _sigkill(self) -> None:
-        for process in self._some():
+    def _sigkill(self) -> bool:
+        some = self._some()
+        for process in some:
             self.world.tell(f"SIGKILL to {process.name}")
             self.world.kill(process)
+        return bool(some)
 
     def _some(self) -> list[Process]:
         alive = self.world.alive()
         return [self.chance.choice(alive)] if alive else []
 
-    def _retention(self) -> None:
+    def _kill_all(self) -> None:
+        for process in self.world.alive():
+            self.world.kill(process)
+
+    def _retention(self) -> bool:
         topic = self._a_topic()
-        if topic:
-            number = self.chance.randrange(len(topic.logs))
-            log = topic.logs[number]
-            log.expire(self.chance.randint(log.start, log.end))
-            self.world.tell(f"retention: {place_of(topic.id, number)} begins at {log.start}")
+        if not topic:
+            return False
+        number = self.chance.randrange(len(topic.logs))
+        log = topic.logs[number]
+        before = log.start
+        log.expire(self.chance.randint(log.start, log.end))
+        self.world.tell(f"retention: {place_of(topic.id, number)} begins at {log.start}")
+        return log.start > before
 
     def _a_topic(self) -> Topic | None:
         topics = list(self.broker.topics.values())
         return self.chance.choice(topics) if topics else None
 
-    def _partition_added(self) -> None:
+    def _partition_added(self) -> bool:
         topic = self._a_topic()
-        if topic and len(topic.logs) < 5:
-            topic.logs.append(Log(later=place_of(topic.id, 0) in self._started()))
-            self.broker.rebalance_wanted = True
-            self.world.tell(f"{topic.name} has {len(topic.logs)} partitions")
+        if not topic or len(topic.logs) >= 5:
+            return False
+        topic.logs.append(Log(later=place_of(topic.id, 0) in self._started()))
+        self.broker.rebalance_wanted = True
+        self.world.tell(f"{topic.name} has {len(topic.logs)} partitions")
+        return True
 
     def _started(self) -> set[str]:
         log = self.store.logs.get("intervals")
         return {key.partition("/")[2] for key in log.ledgers()} if log else set()
 
-    def _topic_made_again(self) -> None:
+    def _topic_made_again(self) -> bool:
         topic = self._a_topic()
-        if topic:
-            self.broker.delete(topic.name)
-            new = self.broker.create(topic.name, self.chance.choice((len(topic.logs), len(topic.logs) + 1)))
-            self.broker.rebalance_wanted |= self.chance.random() < 0.5
-            self.world.tell(f"{topic.name} is made again: {new.id}")
+        if not topic:
+            return False
+        self.broker.delete(topic.name)
+        new = self.broker.create(topic.name, self.chance.choice((len(topic.logs), len(topic.logs) + 1)))
+        self.broker.rebalance_wanted |= self.chance.random() < 0.5
+        self.world.tell(f"{topic.name} is made again: {new.id}")
+        return True
 
-    def _topic_deleted(self) -> None:
+    def _topic_deleted(self) -> bool:
         topic = self._a_topic()
-        if topic:
-            self.broker.delete(topic.name)
-            self.broker.rebalance_wanted = True
-            self.world.tell(f"{topic.name} is deleted")
+        if not topic:
+            return False
+        self.broker.delete(topic.name)
+        self.broker.rebalance_wanted = True
+        self.world.tell(f"{topic.name} is deleted")
+        return True
 
-    def _truncation(self) -> None:
+    def _truncation(self) -> bool:
         topic = self._a_topic()
-        if topic:
-            number = self.chance.randrange(len(topic.logs))
-            log = topic.logs[number]
-            log.truncate(self.chance.randint(log.start, log.end))
-            self.world.tell(f"{place_of(topic.id, number)} is truncated to {log.end}")
+        if not topic:
+            return False
+        number = self.chance.randrange(len(topic.logs))
+        log = topic.logs[number]
+        before = log.end
+        log.truncate(self.chance.randint(log.start, log.end))
+        self.world.tell(f"{place_of(topic.id, number)} is truncated to {log.end}")
+        return log.end < before
 
-    def _damage(self) -> None:
+    def _damage(self) -> bool:
         topic = self._a_topic()
-        if topic:
-            number = self.chance.randrange(len(topic.logs))
-            log = topic.logs[number]
-            first = self.chance.randint(log.start, log.end)
-            log.damaged = range(first, min(log.end, first + self.chance.randint(1, 9)))
-            self.world.tell(f"{place_of(topic.id, number)} is damaged at {log.damaged}")
+        if not topic:
+            return False
+        number = self.chance.randrange(len(topic.logs))
+        log = topic.logs[number]
+        first = self.chance.randint(log.start, log.end)
+        log.damaged = range(first, min(log.end, first + self.chance.randint(1, 9)))
+        self.world.tell(f"{place_of(topic.id, number)} is damaged at {log.damaged}")
+        return bool(log.damaged)
 
-    def _offsets_expired(self) -> None:
+    def _offsets_expired(self) -> bool:
         """As Kafka lets them: of a group that was empty for a week."""
-        for process in self.world.alive():
-            self.world.kill(process)
+        self._kill_all()
         self.world.now_s += 8 * DAY_S
         self.broker.watch_sessions(self.world.now_s)
         self.broker.watch_transactions(self.world.now_s)
         self.broker.committed.clear()
         self.expired.update(place for place, _ in check.places(self.broker))
         self.world.tell("a week without a member: the group's offsets expire")
+        return True
 
-    def _broker_down(self) -> None:
+    def _offsets_reset(self) -> bool:
+        """Somebody lets the group read yesterday again, or leave something out; Kafka's own tool does so while the group is empty."""
+        self._kill_all()
+        self.world.now_s += 60
+        self.broker.watch_sessions(self.world.now_s)
+        self.broker.watch_transactions(self.world.now_s)
+        for topic in self.broker.topics.values():
+            for number, log in enumerate(topic.logs):
+                self.broker.committed[topic.name, number] = (self.chance.randint(log.start, log.end), "")
+                self.expired.add(place_of(topic.id, number))
+        self.world.tell("the group's offsets are set to others")
+        return True
+
+    def _lake_removed(self) -> bool:
+        """With all its tables, while nobody writes there; the group's offsets stay."""
+        self._kill_all()
+        self.store.remove()
+        for _, log in check.places(self.broker):
+            log.later = False
+        self.world.tell("the lake is removed")
+        return True
+
+    def _broker_down(self) -> bool:
         self.broker.down_until_s = self.world.now_s + self.chance.choice((0.5, 5, 60))
         self.world.tell(f"the brokers are down until {self.broker.down_until_s:.3f}")
+        return True
 
-    def _power_cut(self) -> None:
+    def _power_cut(self) -> bool:
         self.world.tell("power cut")
-        for process in self.world.alive():
-            self.world.kill(process)
+        self._kill_all()
         self.store.power_cut()
+        return True
 
-    def _table_altered(self) -> None:
+    def _table_altered(self) -> bool:
         if self.store.logs:
             self.store.alter(self.chance.choice(list(self.store.logs)))
+        return bool(self.store.logs)
 
-    def _table_compacted(self) -> None:
-        if self.store.logs:
-            self.store.compact(self.chance.choice(list(self.store.logs)))
+    def _table_compacted(self) -> bool:
+        return bool(self.store.logs) and self.store.compact(self.chance.choice(list(self.store.logs)))
 
-    def _clock_jump(self) -> None:
+    def _clock_jump(self) -> bool:
         self.world.wall_ahead_s += self.chance.choice((-3600.0, -60.0, 60.0, 3600.0, 7 * 3600.0))
         self.world.tell(f"the wall clocks jump: {self.world.wall_ahead_s:+g} s")
+        return True
 
-    def _a_day_passes(self) -> None:
+    def _clock_apart(self) -> bool:
+        some = self._some()
+        for process in some:
+            process.skew_s = self.chance.choice((-5 * 3600.0, -60.0, 60.0, 5 * 3600.0))
+            self.world.tell(f"the wall clock of {process.name} is {process.skew_s:+g} s ahead of the storage's")
+        return bool(some)
+
+    def _a_day_passes(self) -> bool:
         if any(process.about_to.startswith("commit") for process in self.world.alive()):
-            return  # the one moment at which the protocol trusts that less than three quarters of a day pass: between the look at the files and the commit
+            return False  # the one moment at which the protocol trusts that three quarters of a day do not pass: between the look at the files and the commit
         self.world.now_s += DAY_S
         for member in self.broker.members:
             member.polled_s = self.world.now_s
         self.world.tell("a day passes")
         self.broker.watch_sessions(self.world.now_s)
         self.store.sweep(24 * 3600)
+        return True
 
     # The run.
 

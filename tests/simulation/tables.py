@@ -21,7 +21,11 @@ from tests.simulation.transform import Rows, place_of
 from tests.simulation.world import Killed, World
 from tracebraid.pipeline.store.tables import PROTOCOL, TABLES
 
-PERMANENT = ((errno.ENOSPC, "No space left on device"), (errno.EROFS, "Read-only file system"), (errno.EIO, "Input/output error"))
+PERMANENT = {
+    "disk full": (errno.ENOSPC, "No space left on device"),
+    "read-only": (errno.EROFS, "Read-only file system"),
+    "I/O error": (errno.EIO, "Input/output error"),
+}
 POSITIONS = pa.schema(
     [
         ("kafka_offset", pa.int64()),
@@ -89,12 +93,11 @@ class Store:
 
     def fail(self, step: str, *others: str) -> str:
         """What befalls a call into the storage; failures are raised, of `others` the one that was drawn is handed back."""
-        fault = self.world.point(step, "transient", "permanent", *others)
+        fault = self.world.point(step, "transient", *PERMANENT, *others)
         if fault == "transient":
             raise self.world.chance.choice((OSError("connection reset by peer"), DeltaError("Generic S3 error: 503 Slow Down")))
-        if fault == "permanent":
-            number, text = self.world.chance.choice(PERMANENT)
-            raise OSError(number, text)
+        if fault in PERMANENT:
+            raise OSError(*PERMANENT[fault])
         return fault
 
     def power_cut(self) -> None:
@@ -116,17 +119,23 @@ class Store:
         if old:
             self.world.tell(f"the sweep removes {len(old)} orphans")
 
-    def compact(self, name: str) -> None:
-        """Rewrite the table's files as one, as OPTIMIZE does."""
+    def remove(self) -> None:
+        """All of the lake. A table that is made there again has another id."""
+        self.logs.clear()
+        self.files.clear()
+
+    def compact(self, name: str) -> bool:
+        """Rewrite the table's files as one, as OPTIMIZE does; whether there was something to rewrite."""
         log = self.logs[name]
         paths = [path for path in log.paths() if self.files[name, path].rows is not None]
         if len(paths) < 2:
-            return
+            return False
         rows = tuple(row for path in paths for row in self.files[name, path].rows or ())
         new = self.name()
         self.files[name, new] = Stored(rows, self.world.wall_s)
         log.entries.append(Entry((new,), tuple(paths)))
         self.world.tell(f"{name} is compacted: version {len(log.entries) - 1}")
+        return True
 
     def alter(self, name: str) -> None:
         log = self.logs[name]
@@ -256,11 +265,13 @@ class VirtualFiles:
         key = (self.table, path)
         assert key not in self.store.files, "a name is used twice"
         try:
-            fault = self.store.fail(f"write {self.table}", "happened")
+            fault = self.store.fail(f"write {self.table}", "happened", "short write")
         except Killed:
             self.store.files[key] = Stored(None, self._now_s())
             raise
-        self.store.files[key] = Stored(data.rows, self._now_s())
+        self.store.files[key] = Stored(None if fault == "short write" else data.rows, self._now_s())
+        if fault == "short write" and self.store.world.chance.random() < 0.5:
+            raise OSError(*PERMANENT["disk full"])
         if fault:
             raise OSError("connection reset by peer")
 

@@ -35,11 +35,18 @@ EMPTY = pa.RecordBatch.from_pylist([], schema=ROW)
 NO_REJECTS = pa.RecordBatch.from_pylist([], schema=_FACTS)
 _TIME = datetime(2023, 11, 14, tzinfo=UTC)
 Row = tuple[str, int, int, str]  # place, offset, index, value
+LATE_S = 60
 
 
 def verdict(value: str, decoder: int) -> str:
     """A letter a row, '' for none."""
     return value.split(" ")[decoder].strip("-")
+
+
+def event_time_us(value: str) -> int:
+    """As records were produced, but up to LATE_S late: out of order."""
+    serial = int(value.split(" ", maxsplit=1)[0])
+    return (serial - serial * 7919 % LATE_S) * 1_000_000
 
 
 def place_of(topic_id: str, number: int) -> str:
@@ -68,12 +75,15 @@ def stand_ins(decoder_now: Callable[[], int]) -> tuple[Callable[..., Any], Calla
     def normalize(records: Records, _: Decoded, *, now_us: int, tenant_header: str) -> Normalized:
         place = place_of(records.partition.topic_id, records.partition.number)
         found: dict[str, list[tuple[int, int, str, str]]] = {"spans": [], "logs": [], "rejects": []}
+        times_us = []
         offsets, values = records.batch.column("kafka_offset").to_pylist(), records.batch.column("value").to_pylist()
         for offset, raw in zip(offsets, values, strict=True):
             value = raw.decode()
+            times_us.append(event_time_us(value))
             for index, letter in enumerate(verdict(value, decoder_now())):
                 found[_TABLES[letter]].append((offset, index, place, value))
-        return Normalized(_batch(found["spans"]), _batch(found["logs"]), _rejects(records, found["rejects"]))
+        range_us = min(times_us), max(times_us)
+        return Normalized(_batch(found["spans"]), _batch(found["logs"]), _rejects(records, found["rejects"]), event_time_us=range_us)
 
     return decode, normalize
 

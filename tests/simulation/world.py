@@ -41,6 +41,7 @@ class Process:
     dead: bool = False
     ended: str = ""
     about_to: str = ""
+    skew_s: float = 0.0  # how far the wall clock of its machine is ahead of the others'
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class World:
         self.telling = telling
         self.story: list[str] = []
         self.points = 0
+        self.rebalance: Callable[[], bool] = lambda: False  # whether the group could begin a new generation just now
         self._hub = greenlet.getcurrent()
         self._at: dict[str, tuple[tuple[float, str], ...]] = {}
 
@@ -101,7 +103,7 @@ class World:
         return ""
 
     def _thresholds(self, step: str, fails: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
-        kinds = ("kill", "stop", *fails)
+        kinds = ("kill", "stop", "rebalance", *fails)
         focused = self.plan.focus and step.startswith(self.plan.focus)
         below, found = 0.0, []
         for kind in kinds:
@@ -115,6 +117,9 @@ class World:
     def _befall(self, process: Process, step: str, kind: str) -> str:
         if kind == "switch":
             self.wait(0)
+            return ""
+        if kind == "rebalance":
+            self.faults[kind, step] += self.rebalance()
             return ""
         self.faults[kind, step] += 1
         if kind == "kill":
@@ -140,17 +145,17 @@ class World:
         process.wake_s = self.now_s + span_s
         self._hub.switch()
 
-    def clock(self) -> Clock:
-        """Time as processes see it."""
+    def clock(self, process: Process) -> Clock:
+        """Time as a process sees it."""
 
         def sleep(span_s: float) -> None:
             self.wait(span_s * self.chance.uniform(1, 20))
 
-        return Clock(lambda: int(self.wall_s * 1e9), lambda: self.now_s, sleep)
+        return Clock(lambda: int((self.wall_s + process.skew_s) * 1e9), lambda: self.now_s, sleep)
 
     @property
     def wall_s(self) -> float:
-        """Seconds since 1970, as every clock on the wall has it."""
+        """Seconds since 1970, as the storage has it, and every machine whose clock is not apart."""
         return EPOCH_S + self.now_s + self.wall_ahead_s
 
     # What the run calls.
