@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.jobs.http import serve_http
+from tracebraid.jobs.keeping import kept
 from tracebraid.pipeline.flow import Ingest, run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
@@ -61,7 +62,7 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     began_s = clock.monotonic_s()
     watch = Watch(metrics, clock)
     serve_http(settings.http, metrics, ready=watch.why_not_ready, alive=watch.why_not_alive)
-    with Bar(watch, shown=drain and sys.stderr.isatty()) as bar:
+    with kept(settings, clock), Bar(watch, shown=drain and sys.stderr.isatty()) as bar:
         totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=bar.turned)
     report(totals, clock.monotonic_s() - began_s, as_json)
 

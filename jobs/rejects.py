@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.jobs.redriving import redrive
+from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 
 DUMP_BYTES = 512
@@ -18,13 +20,44 @@ _LIST = "kafka_time, kafka_topic, kafka_partition, kafka_offset, record_index, r
 
 @click.group(name="rejects")
 def command() -> None:
-    """List and show what could not be decoded, and send it again.
+    """List and show what could not be decoded, send it again, and let the old go.
 
     Example: tracebraid rejects list --reason malformed
     """
 
 
 command.add_command(redrive)
+
+
+@command.command(name="expire")
+@config_option
+@json_option
+@click.option("--dry-run", is_flag=True, help="Show what would go.")
+def expire(config: str | None, as_json: bool, dry_run: bool) -> None:
+    """Remove rejects that came in more than rejects.keep_days ago; ingest may run meanwhile, and does the same every hour.
+
+    Their files stay for readers of earlier versions, until `tracebraid lake sweep` takes them a week later.
+
+    Example: tracebraid rejects expire --dry-run
+    """
+    settings = start(config)
+    keep_days = settings.rejects.keep_days
+    if not keep_days:
+        click.echo("rejects.keep_days is 0: rejects are kept for ever", err=True)
+        return
+    from tracebraid.pipeline.query.render import print_table, write_json
+    from tracebraid.pipeline.store.expiry import expire as expired
+
+    names, days = ["day", "files", "rows", "bytes"], Counter[Any]()
+    found = [file for files in expired(settings.lake, settings.storage_config(), Clock(), keep_days, dry_run=dry_run) for file in files]
+    for file in found:
+        days.update({(file.day, "files"): 1, (file.day, "rows"): file.rows, (file.day, "bytes"): file.bytes})
+    rows = [(day, *(days[day, name] for name in names[1:])) for day in sorted({file.day for file in found})]
+    if as_json or not sys.stdout.isatty():
+        write_json(sys.stdout.buffer, names, iter([rows]))
+    else:
+        print_table(names, rows, more=False)
+    click.echo(f"{sum(file.rows for file in found):,} rejects of more than {keep_days} days{' would be' * dry_run} removed", err=True)
 
 
 @command.command(name="list")

@@ -68,7 +68,8 @@ def _print_table(found: "LakeStatus") -> None:
     age = "never" if found.commit_age_s is None else f"{found.commit_age_s:,.0f} s ago"
     click.echo(f"{found.lake}: last commit {age}, newest event {found.newest_event or 'none'}, {'complete' if found.complete else 'NOT complete'}")
     for name, rows in found.rows.items():
-        note = f" ({found.accounted[name]:,} accounted for: a cycle is being committed, or was cut short)" if rows != found.accounted[name] else ""
+        why = "older ones have expired" if name == "rejects" and rows < found.accounted[name] else "a cycle is being committed, or was cut short"
+        note = f" ({found.accounted[name]:,} accounted for: {why})" if rows != found.accounted[name] else ""
         click.echo(f"  {name}: {rows:,} rows{note}")
     names = ["topic", "partition", "next offset", "lag", "spans", "logs", "rejected", "dropped", "skewed", "lost", "gaps", "overlaps", "newest event"]
     rows_shown = [

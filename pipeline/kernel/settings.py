@@ -141,6 +141,12 @@ class StreamSettings(_Section):
         return factor
 
 
+class RejectsSettings(_Section):
+    """How long the lake keeps what could not be decoded. The topic's own retention is `stream.rejects_retention_hours`."""
+
+    keep_days: int = Field(default=14, ge=0, le=36_500, description="Days that table `rejects` keeps a row after it came in; 0 for ever.")
+
+
 class HttpSettings(_Section):
     """Where ingest serves /metrics, /healthz and /readyz."""
 
@@ -168,6 +174,7 @@ class Settings(BaseModel):
     topics: tuple[TopicSettings, ...] = Field(default=(), description="Which topics to read.")
     ingest: IngestSettings = IngestSettings()
     stream: StreamSettings = StreamSettings()
+    rejects: RejectsSettings = RejectsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 

@@ -24,13 +24,17 @@ COLUMNS = ("kind", "reason", "kafka_cluster", "kafka_topic", "kafka_topic_id", "
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The intervals of one partition by first offset. numbers: interval columns by name. ledger: of table intervals; None: none."""
+    """The intervals of one partition by first offset. numbers: interval columns by name. ledger: of table intervals; None: none.
+
+    expired: rejects at offsets below it may have left their table, which its retention then declared.
+    """
 
     key: Key
     topic: str
     kinds: Longs
     numbers: dict[str, Longs]
     ledger: int | None
+    expired: int = 0
 
     @property
     def first(self) -> Longs:
@@ -102,11 +106,12 @@ class Intervals:
         for key, rows in owners.items():
             self._numbers[key].append(numbers[rows])
 
-    def account(self, key: Key, ledger: int | None) -> Account:
+    def account(self, key: Key, ledger: int | None, expired: int = 0) -> Account:
         parts = self._numbers.pop(key, [])
         numbers = np.concatenate(parts) if parts else np.zeros((0, 1 + len(_NUMBERS)), dtype=np.int64)
         numbers = numbers[np.lexsort((numbers[:, 2], numbers[:, 1]))]
-        return Account(key, self.topics.get(key, ""), numbers[:, 0], {name: numbers[:, 1 + place] for place, name in enumerate(_NUMBERS)}, ledger)
+        columns = {name: numbers[:, 1 + place] for place, name in enumerate(_NUMBERS)}
+        return Account(key, self.topics.get(key, ""), numbers[:, 0], columns, ledger, expired)
 
 
 def _kind(kind: str, reason: str) -> int:

@@ -20,6 +20,7 @@ READER_VERSION = 1
 TRIES = 3  # an entry may go while we read: a checkpoint lets expired ones be removed
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
+EXPIRED = "expired/"  # before a ledger's name: below that offset, rejects may have left the table
 _ACTIONS = ("protocol", "metaData", "add", "remove", "txn")
 
 
@@ -33,12 +34,16 @@ class Add:
 
 @dataclass(slots=True)
 class Snapshot:
-    """A table at one version. files: by path. ledgers: the next offset by partition, from application transactions."""
+    """A table at one version. files: by path. ledgers: the next offset by partition, from application transactions.
+
+    expired: by partition the offset below which rejects may have left the table, as its retention declared it.
+    """
 
     table: str
     version: int = -1
     files: dict[str, Add] = field(default_factory=dict)
     ledgers: dict[Key, int] = field(default_factory=dict)
+    expired: dict[Key, int] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -53,9 +58,11 @@ class Snapshot:
         elif remove := action.get("remove"):
             self.files.pop(unquote(remove["path"]), None)
         elif txn := action.get("txn"):
-            cluster, topic_id, number = ["", *txn["appId"].rsplit("/", 2)][-3:]
+            name = txn["appId"].removeprefix(EXPIRED)
+            cluster, topic_id, number = ["", *name.rsplit("/", 2)][-3:]
             if number.isdigit():
-                self.ledgers[Key(cluster, topic_id, int(number))] = int(txn["version"])
+                ledgers = self.ledgers if name == txn["appId"] else self.expired
+                ledgers[Key(cluster, topic_id, int(number))] = int(txn["version"])
         elif metadata := action.get("metaData"):
             self.properties = dict(metadata.get("configuration") or {})
         elif (protocol := action.get("protocol")) and protocol["minReaderVersion"] > READER_VERSION:
@@ -142,7 +149,7 @@ def _load_checkpoint(place: Place, directory: str, files: list[str], snapshot: S
             raise
         except FAILURES as error:
             snapshot.damaged(name, f"the checkpoint cannot be read: {error}")
-            snapshot.files, snapshot.ledgers, snapshot.properties = {}, {}, {}
+            snapshot.files, snapshot.ledgers, snapshot.expired, snapshot.properties = {}, {}, {}, {}
             return False
     return True
 

@@ -64,7 +64,8 @@ def read_batches(place: Place, table: str, add: Add, columns: Sequence[str], fin
                 found("file_unreadable", f"it has no column {', '.join(lacking)}")
                 return
             seen = {name: _Seen() for name in names if name in claims.low | claims.high | claims.nulls}
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=[name for name in names if name in columns or name in seen]):
+            for read in parquet.iter_batches(BATCH_ROWS, columns=[name for name in names if name in columns or name in seen]):
+                batch = _without_views(read)
                 rows += batch.num_rows
                 for name, bounds in seen.items():
                     _widen(bounds, batch.column(name))
@@ -86,6 +87,14 @@ def _claims(add: Add) -> _Claims:
     said = orjson.loads(add.statistics) if add.statistics else {}
     rows = said.get("numRecords")
     return _Claims(None if rows is None else int(rows), *(dict(said.get(part) or {}) for part in ("minValues", "maxValues", "nullCount")))
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """delta-rs's own rewrites (DELETE) leave texts as views, for which Arrow lacks most functions."""
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_string_view(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).cast(pa.string()))
+    return batch
 
 
 def _widen(seen: _Seen, column: pa.Array) -> None:

@@ -43,6 +43,8 @@ class PartitionCheck:
         self.records = 0
         size = len(account.first)
         self._rows = np.zeros((len(COUNTS), size), dtype=np.int64)  # in each interval, by table
+        self._expected = np.stack([account.numbers[name] for name in COUNTS.values()])
+        self._rowless = account.numbers["rows_dropped"].copy()  # records that should have no row
         self._doubled, self._held, self._present, self._empty, self._bare = np.zeros((5, size), dtype=np.int64)
         self._lost: list[Rows] = []  # rows in intervals that say lost: some are what a torn cycle left
         self._bare_offsets: list[Longs] = []  # on the topic, with a value, without a row
@@ -121,6 +123,7 @@ class PartitionCheck:
             return
         ends = np.append(starts[1:], len(rows))
         wrong = (rows.indexes[starts] != 0) | (rows.indexes[ends - 1] != ends - starts - 1)
+        wrong &= (rows.offsets[starts] >= self.account.expired) | (rows.indexes[starts] < 0)  # else a reject between them may have expired
         for start, end in zip(starts[wrong], ends[wrong], strict=True):
             has = rows.indexes[start:end]
             offset, most = int(rows.offsets[start]), int(has[-1])
@@ -200,7 +203,7 @@ class PartitionCheck:
         counts = np.diff(np.append(starts, len(rows)))
         expected = np.full(len(starts), -1, dtype=np.int64)
         expected[found] = chunk.expected[places[found]]
-        for place in np.flatnonzero((expected >= 0) & (expected != counts)):
+        for place in np.flatnonzero((expected >= 0) & (expected != counts) & ((rows.offsets[starts] >= self.account.expired) | (expected < counts))):
             offset, has, wants = int(rows.offsets[starts[place]]), int(counts[place]), int(expected[place])
             kind = "missing" if wants > has else "not_on_topic"
             yield self.account.finding(kind, offset, offset, abs(wants - has), f"its record should have {wants} rows, it has {has}", index=min(wants, has))
@@ -220,20 +223,28 @@ class PartitionCheck:
         yield from self._missing(bare[owners < 0], "no interval accounts for it")
         yield from self._missing(bare[self._is_lost(owners)], "its interval says that it was lost, and the topic has it")
         overlapped = account.overlapped()
-        wrong = np.any([self._rows[place] != numbers[name] for place, name in enumerate(COUNTS.values())], axis=0)
-        wrong |= numbers["records_in"] != self._held + numbers["rows_dropped"]
+        self._let_expire()
+        wrong = np.any(self._rows != self._expected, axis=0)
+        wrong |= numbers["records_in"] != self._held + self._rowless
         whole = self._whole()
-        wrong |= (self._empty + self._bare > numbers["rows_dropped"]) | (whole & (self._present != numbers["records_in"]))
-        wrong |= whole & (self._empty + self._bare != numbers["rows_dropped"])
+        wrong |= (self._empty + self._bare > self._rowless) | (whole & (self._present != numbers["records_in"]))
+        wrong |= whole & (self._empty + self._bare != self._rowless)
         for place in np.flatnonzero(wrong & ~overlapped & (account.kinds != STORED)).tolist():
             yield from self._lost_rows(place)
         for place in np.flatnonzero(wrong & ~overlapped & (account.kinds == STORED)).tolist():
             yield from self._sums(place)
             yield from self._records(place, bare[owners == place], bool(whole[place]))
 
+    def _let_expire(self) -> None:
+        """Where rejects may have expired, fewer of them are expected, and as many records more may be without a row."""
+        numbers, rejects = self.account.numbers, list(COUNTS).index("rejects")
+        gone = np.where(self.account.first < self.account.expired, np.maximum(self._expected[rejects] - self._rows[rejects], 0), 0)
+        self._expected[rejects] -= gone
+        self._rowless += np.clip(numbers["records_in"] - self._held - self._rowless, 0, gone)
+
     def _lost_rows(self, place: int) -> Iterator[Finding]:
         """Rows in an interval that says lost. What a torn cycle left before its records were gone, such an interval counts."""
-        expected = np.array([self.account.numbers[name][place] for name in COUNTS.values()])
+        expected = self._expected[:, place]
         if (self._rows[:, place] < expected).any():
             yield from self._sums(place)
             return
@@ -258,7 +269,7 @@ class PartitionCheck:
         return [(first, until - 1) for first, until in zip(edges[::2], edges[1::2], strict=True) if until > first]
 
     def _sums(self, place: int) -> Iterator[Finding]:
-        expected = [int(self.account.numbers[name][place]) for name in COUNTS.values()]
+        expected = self._expected[:, place].tolist()
         has = self._rows[:, place].tolist()
         if self._doubled[place] and sum(has) - int(self._doubled[place]) == sum(expected):
             return  # the doubled rows are findings of their own
@@ -268,8 +279,7 @@ class PartitionCheck:
 
     def _records(self, place: int, bare: Longs, whole: bool) -> Iterator[Finding]:
         """`bare`: offsets of the interval that are on the topic, hold a value and have no row. `whole`: the topic told of all of it."""
-        numbers = self.account.numbers
-        records, dropped = int(numbers["records_in"][place]), int(numbers["rows_dropped"][place])
+        records, dropped = int(self.account.numbers["records_in"][place]), int(self._rowless[place])
         present, empty, held = (int(each[place]) for each in (self._present, self._empty, self._held))
         excess = empty + len(bare) - dropped
         if whole and present != records:

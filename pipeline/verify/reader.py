@@ -114,7 +114,7 @@ class _Reading:
         rejected: dict[Key, Positions] = {}
         ahead: list[tuple[Account, str, Longs, int]] = []
         for key in self.keys:
-            account = self.intervals.account(key, self.snapshots[INTERVALS].ledgers.get(key))
+            account = self.intervals.account(key, self.snapshots[INTERVALS].ledgers.get(key), self.snapshots["rejects"].expired.get(key, 0))
             self.options.told(f"{account.topic or key.topic_id}[{key.number}]")
             self.report.findings += check_account(account)
             ledgers = {table: ledger for table in TABLES if (ledger := self.snapshots[table].ledgers.get(key)) is not None}
