@@ -7,32 +7,32 @@ from random import Random
 
 from tests.simulation.world import Plan
 
-# At a point: what befalls the call a process is about to make.
-KINDS = (
-    "kill",
-    "stop",
-    "rebalance",
-    "transient",
-    "disk full",
-    "read-only",
-    "I/O error",
-    "short write",
-    "conflict",
-    "happened",
-    "happened, conflict",
-    "happened, permanent",
-    "not leader",
-    "not coordinator",
-    "coordinator loading",
-    "request timed out",
-    "unanswered",
-    "undelivered",
-    "abortable",
-    "fatal",
-    "happened, fatal",
-    "bad message",
-    "transport error",
-)
+# At a point: what befalls the call a process is about to make, with a step that it may befall.
+KINDS = {
+    "kill": "commit",
+    "stop": "commit",
+    "rebalance": "commit transaction",
+    "transient": "commit",
+    "disk full": "write",
+    "read-only": "write",
+    "I/O error": "sync",
+    "short write": "write",
+    "conflict": "commit",
+    "happened": "commit",
+    "happened, conflict": "commit",
+    "happened, permanent": "commit",
+    "not leader": "watermarks",
+    "not coordinator": "committed offsets",
+    "coordinator loading": "add offsets",
+    "request timed out": "committed offsets",
+    "unanswered": "watermarks",
+    "undelivered": "produce",
+    "abortable": "commit transaction",
+    "fatal": "commit transaction",
+    "happened, fatal": "commit transaction",
+    "bad message": "poll",
+    "transport error": "poll",
+}
 SELDOM = frozenset({"kill", "disk full", "read-only", "I/O error", "fatal", "happened, permanent"})
 # Between points: what happens to the cluster, the storage or the machines.
 EVENTS = (
@@ -66,12 +66,14 @@ STEPS = (
 
 
 def plan_of(seed: int, aim: tuple[str, str] | None = None) -> Plan:
-    """The same for the same seed, on every machine. `aim`: (fault, step): that fault often at that step, beside what the seed has."""
+    """The same for the same seed, on every machine. `aim`: (fault, step), or (event, ""): that one often, at that step, beside what the seed has."""
     chance = Random(f"plan {seed}")
     rates = {kind: 10 ** chance.uniform(-3.3, -2.2 if kind in SELDOM else -1.7) for kind in KINDS if chance.random() < 0.5}
     events = {event: 10 ** chance.uniform(-2.7, -2.2 if event in ONCE else -1.3) for event in EVENTS if chance.random() < 0.35}
     events["produce"] = chance.uniform(0.05, 0.3)
     focus = chance.choice(STEPS) if chance.random() < 0.5 else ""
-    if aim:
+    if aim and aim[0] in EVENTS:
+        events[aim[0]] = 0.05
+    elif aim:
         focus, rates[aim[0]] = aim[1], rates.get(aim[0], 0.001)
     return Plan(rates, events, focus, chance.uniform(0.1, 0.5), chance.choice((0.01, 0.05, 0.2)), chance.choice((60, 120, 240)))
