@@ -72,7 +72,7 @@ class Flow:
         self.cycle = OpenCycle()
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.closed_bytes = 0
-        self.rejects = OpenRejects() if stream else None
+        self.rejects = OpenRejects(group) if stream else None
         self.watermarks = OpenWatermarks()
         self.last_lake_s = clock.monotonic_s()
 
@@ -241,7 +241,7 @@ class Ingest:
         flow.metrics.stream_transactions.labels("committed").inc()
         for partition, next_offset in rejects.next_offsets.items():
             flow.progress[partition].stream_next = next_offset
-        flow.rejects = OpenRejects()
+        flow.rejects = OpenRejects(flow.group)
         flow.watermarks.settle()
 
     # The loop.

@@ -123,12 +123,12 @@ without a row must be counted as dropped by its interval. Rows with intervals, w
 of the record. Intervals with one another and with the ledgers in the tables' transactions. Each file with its number of rows and its bounds in the log. The
 rejects of the table, as far as the group's offset says that they are published, with the rejects topic.
 
-**What is not.** Records are not decoded: a row with a wrong value is not seen, nor one that lacks at the end of a record of several rows if its interval was
-changed to agree. Rejects that left the table by its retention (`rejects.keep_days`) are not missed below the offset that the table declares for their
-partition; above it they are. Where some records of an interval hold nothing and others lack, the topic tells how many lack and which may be meant. What retention has
-taken from the topic is checked in the lake alone, and a note says so; likewise a topic that was deleted, made again, or is of another cluster. Two lakes that
-publish to one rejects topic look like rejects published twice. Rejects of a time in which the stream was switched off look unpublished:
-`TRACEBRAID_STREAM__ENABLED=false` leaves that question out.
+**What is not.** Records are not decoded: a row with a wrong value is not seen, nor one that lacks at the end of a record of several rows if its interval
+was changed to agree. Rejects that left the table by its retention (`rejects.keep_days`) are not missed below the offset that the table declares for their
+partition; above it they are. Where some records of an interval hold nothing and others lack, the topic tells how many lack and which may be meant. What
+retention has taken from the topic is checked in the lake alone, and a note says so; likewise a topic that was deleted, made again, or is of another
+cluster. Of a rejects topic that several lakes share, the lake's own are looked at: those whose header `tracebraid.group` names its group, or that have
+none. Rejects of a time in which the stream was switched off look unpublished: `TRACEBRAID_STREAM__ENABLED=false` leaves that question out.
 
 **While ingest runs** it may be used too: the intervals' snapshot is taken first, and what other tables hold beyond it is asked for again at the end. `ahead`
 then means a cycle that was cut short.

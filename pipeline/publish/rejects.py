@@ -14,6 +14,7 @@ from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.publish.producer import Message
 
 PREFIX = "tracebraid."
+GROUP = "group"  # whose reject it is: several lakes may share one rejects topic
 # Header → column of the table. Values are text; kafka_time in ISO 8601, UTC.
 FACTS = {
     "reason": "reason",
@@ -32,9 +33,13 @@ FACTS = {
 }
 
 
-def to_message(row: Mapping[str, Any], topic: str) -> Message:
-    """`row`: one row of schemas.rejects. The message keeps the original headers with their names after the facts, whose names begin with PREFIX."""
+def to_message(row: Mapping[str, Any], topic: str, group: str) -> Message:
+    """`row`: one row of schemas.rejects. `group`: the consumer group that read it.
+
+    The message keeps the original headers with their names after the facts, whose names begin with PREFIX.
+    """
     facts = {name: row[column].isoformat() if name == "kafka_time" else str(row[column]) for name, column in FACTS.items()}
+    facts[GROUP] = group
     key, value = row["record_key"], row["record_value"]
     if key is not None and len(key) > limits.reject_key_bytes_max:
         facts["key_bytes"], key = str(len(key)), None
@@ -53,7 +58,8 @@ def to_message(row: Mapping[str, Any], topic: str) -> Message:
 class OpenRejects:
     """Rejects since the last transaction, and how far each partition is accounted for, whether it had rejects or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: str) -> None:
+        self.group = group
         self.next_offsets: dict[Partition, int] = {}
         self._batches: list[tuple[Partition, pa.RecordBatch]] = []
 
@@ -69,4 +75,4 @@ class OpenRejects:
 
     def messages(self, topic: str) -> list[Message]:
         """In the order of the records of each partition."""
-        return [to_message(row, topic) for _, batch in self._batches for row in batch.to_pylist()]
+        return [to_message(row, topic, self.group) for _, batch in self._batches for row in batch.to_pylist()]

@@ -183,7 +183,7 @@ class _Reading:
         keys = {key: self.intervals.topics[key] for key in self.keys if key in reachable}
         committed = broker.committed(group, keys) if group else {}
         self.options.told(topic)
-        published = broker.published(topic)
+        published = broker.published(topic, group)
         for key, name in keys.items():
             self.report.rejects += len(published(key).offsets)
             if key not in committed and any(len(offsets) for offsets, _ in rejected[key]):

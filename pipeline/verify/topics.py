@@ -185,8 +185,8 @@ class Broker:
         finally:
             consumer.close()
 
-    def published(self, topic: str) -> Callable[[Key], Published]:
-        """Every reject on the rejects topic, by the partition that it came from."""
+    def published(self, topic: str, group: str) -> Callable[[Key], Published]:
+        """The rejects of `group` on the rejects topic, and those that name no group, by the partition that they came from."""
         found: defaultdict[Key, tuple[array[int], array[int]]] = defaultdict(lambda: (array("q"), array("q")))
         oldest: defaultdict[Key, dict[int, int]] = defaultdict(dict)  # the lowest offset in each partition of the rejects topic that has lost records
         shortened = []
@@ -199,7 +199,7 @@ class Broker:
                     shortened.append(number)
                     continue
                 for message in messages:
-                    if position := _position(message):
+                    if position := _position(message, group):
                         key, offset, index = position
                         found[key][0].append(offset)
                         found[key][1].append(index)
@@ -248,10 +248,12 @@ def _chunk(first: int, until: int, messages: list[Message], count: Count | None)
     )
 
 
-def _position(message: Message) -> tuple[Key, int, int] | None:
-    """The position that a reject's headers name; None for a message that is none of ours."""
+def _position(message: Message, group: str) -> tuple[Key, int, int] | None:
+    """The position that a reject's headers name; None for a message that is none, or another group's: other lakes publish there too."""
     try:
         headers = {name: value for name, value in reversed(_headers(message)) if name.startswith("tracebraid.")}
+        if group and _text(headers.get("tracebraid.group", group)) != group:
+            return None
         cluster, topic_id, number, offset, index = (headers[f"tracebraid.{name}"] for name in ("cluster", "topic_id", "partition", "offset", "index"))
         return Key(_text(cluster), _text(topic_id), int(_text(number))), int(_text(offset)), int(_text(index))
     except (KeyError, ValueError):

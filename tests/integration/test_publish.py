@@ -72,7 +72,7 @@ def rejects(partition: Partition, offset: int, value: bytes, headers: list[tuple
 def test_rejects_and_offsets_are_committed_together(broker: Broker, source: KafkaSource) -> None:
     topic = broker.create_topic(broker.unique("rejects"))
     (partition,) = source.partitions()
-    opened = OpenRejects()
+    opened = OpenRejects("group")
     opened.add(*rejects(partition, 6, b"\x00bytes", [("traceparent", b"00-"), ("traceparent", None)]))
     publisher = Publisher.transactional(broker.client, "g")
     publisher.transaction(opened.messages(topic), opened.next_offsets, source.group_metadata())
@@ -80,7 +80,7 @@ def test_rejects_and_offsets_are_committed_together(broker: Broker, source: Kafk
     facts = {
         "reason": "malformed", "message": "no field 0", "encoding": "otlp_proto", "tenant": "t", "cluster": partition.cluster, "topic": partition.topic,
         "topic_id": partition.topic_id, "partition": "0", "offset": "6", "index": "0", "kafka_time": "2026-01-02T03:04:05.678000+00:00", "value_bytes": "6",
-        "value_sha256": "ab",
+        "value_sha256": "ab", "group": "group",
     }  # fmt: skip
     headers = (*((f"tracebraid.{name}", fact.encode()) for name, fact in facts.items()), ("traceparent", b"00-"), ("traceparent", None))
     assert read(broker, topic) == [Message(topic, b"\x00bytes", b"k", headers)]

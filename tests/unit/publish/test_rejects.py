@@ -16,12 +16,17 @@ ROW = dict.fromkeys(FACTS.values(), "x") | {
 def test_a_message_is_bounded_and_says_what_was_left_out() -> None:
     headers = [{"key": "small", "value": b"1"}, {"key": "large", "value": bytes(limits.reject_headers_bytes_max)}, {"key": "after", "value": None}]
     large = ROW | {"record_key": bytes(limits.reject_key_bytes_max + 1), "record_value": bytes(10_000_000), "record_headers": headers}
-    message = to_message(large, "t")
+    message = to_message(large, "t", "g")
     assert (message.key, len(message.value or b"")) == (None, limits.reject_value_bytes_max)
-    assert message.headers[len(FACTS) :] == (("tracebraid.key_bytes", b"16385"), ("tracebraid.headers_left_out", b"2"), ("small", b"1"))
+    assert message.headers[len(FACTS) :] == (
+        ("tracebraid.group", b"g"),
+        ("tracebraid.key_bytes", b"16385"),
+        ("tracebraid.headers_left_out", b"2"),
+        ("small", b"1"),
+    )
     assert message.size_bytes < 200_000
 
 
 def test_a_tombstone_stays_one() -> None:
-    message = to_message(ROW | {"record_value": None}, "t")
+    message = to_message(ROW | {"record_value": None}, "t", "g")
     assert (message.value, dict(message.headers)["tracebraid.kafka_time"]) == (None, b"2026-01-02T00:00:00+00:00")
