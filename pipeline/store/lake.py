@@ -3,7 +3,7 @@
 In: cycles (rows and the intervals of offsets they come from). Out: committed versions; ledgers. Never: a row twice, a row lost, a wait.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -15,8 +15,8 @@ from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
 from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.store.conditional import check_conditional_put
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain, is_conflict
-from tracebraid.pipeline.store.files import Files
-from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Progress, interval_rows, ledger, next_offsets, positions_from
+from tracebraid.pipeline.store.files import File, Files
+from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Progress, interval_rows, ledger, mark, mark_key, new_mark, next_offsets, positions_from
 from tracebraid.pipeline.store.parquet import DAY, write_rows
 from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_options, lake_url, open_table, table_files
 from tracebraid.schemas.intervals import INTERVALS
@@ -45,6 +45,8 @@ class Lake:
         self._known: dict[str, dict[Partition, int | None]] = {name: {} for name in tables}
         # Partitions of a cycle that some tables hold and others do not yet: only that cycle may go on, or read_ledger.
         self._torn: dict[Partition, Progress] = {}
+        # Likewise the mark of the last commit that left a ledger where it was: with it, no commit leaves a partition in a table as it found it.
+        self._marks: dict[str, dict[Partition, int]] = {name: {} for name in tables}
         # Partitions whose ledgers were read, and of which no cycle was committed since: the writer before us may still be about.
         self._unfenced: set[Partition] = set()
         # Log entries up to this version are durable, with all that a checkpoint covers.
@@ -89,7 +91,8 @@ class Lake:
     def read_ledger(self, partition: Partition) -> Held:
         """How far the lake has come in a partition, and what a torn cycle left ahead of that. Raises TracebraidError where storage fails."""
         for table in TABLES:
-            self._known[table.name][partition] = ledger(self._refresh(table.name), partition)
+            snapshot = self._refresh(table.name)
+            self._known[table.name][partition], self._marks[table.name][partition] = ledger(snapshot, partition), mark(snapshot, partition)
         self._torn.pop(partition, None)
         self._unfenced.add(partition)
         next_offset = self._known[INTERVALS.name][partition]
@@ -113,16 +116,17 @@ class Lake:
            nothing; it is no fence, since an owner may come after it.
         2. Files are written under fresh names, and synced with their directories. After 3, the log would name files that a crash, or a
            full disk, never lets be; readers of the snapshot would fail.
-        3. For logs, spans, rejects, intervals, in this order, tables without rows left out (intervals before the others would let the next
-           owner start behind rows that a crash keeps from being written: lost). The first cycle of a partition after its ledgers were read
-           moves the ledgers of tables without rows too: else a zombie with another decoder, which sees rows where we see none, would find
-           such a table as it left it, and add its rows to ours:
+        3. Where it is the first cycle of a partition after its ledgers were read: fence all tables but the first that has rows, by a commit
+           without rows. Skipped, a zombie with another decoder, which has rows for tables where we have none or have not come to yet, would
+           find them as it left them, and add its rows to ours.
+        4. For logs, spans, rejects, intervals, in this order, tables without rows left out (intervals before the others would let the next
+           owner start behind rows that a crash keeps from being written: lost):
            a. take the newest snapshot, and check our ledgers in it once more: the commit must be made from the snapshot that was checked,
               or an owner that came between goes unseen, and rows are doubled;
            b. the files are there and younger than the sweep allows: the log takes names of files that do not exist;
            c. commit rows and ledgers in one entry; apart, a crash between them loses or doubles the rows;
            d. sync the log entry before the next table is begun: after a power cut, intervals could say more than the tables hold.
-        4. Remember the ledgers.
+        5. Remember the ledgers.
 
         Raises OwnershipLost (the cycle must be dropped; its files that no commit may name are removed), TracebraidError (storage: the same
         cycle can be given again, and what is committed already is left out), ValueError (the intervals do not fit).
@@ -133,9 +137,10 @@ class Lake:
             self.after_step("checked")
             self._write_files(cycle)  # 2
             self.after_step("written")
-            for table in TABLES:  # 3
-                wanted = cycle.progress.files[table.name] or not self._unfenced.isdisjoint(targets)
-                if wanted and table.name not in cycle.progress.versions:
+            if not self._unfenced.isdisjoint(targets):
+                self._fence(cycle, targets)  # 3
+            for table in TABLES:  # 4
+                if cycle.progress.files[table.name] and table.name not in cycle.progress.versions:
                     self._commit_table(table.name, cycle, targets)
                     self.after_step(f"committed {table.name}")
         except OwnershipLost:
@@ -157,8 +162,8 @@ class Lake:
         for partition in targets:
             stored = ledger(snapshot, partition)
             known = cycle.expected[partition] if name == INTERVALS.name else self._known[name].get(partition)
-            if stored != known:
-                raise OwnershipLost(f"another writer has {partition}: table {name} is at offset {stored}, we left it at {known}")
+            if stored != known or mark(snapshot, partition) != self._marks[name].get(partition, 0):
+                raise OwnershipLost(f"another writer has {partition}: table {name} is at offset {stored}, we left it at {known}, or there since")
 
     def _write_files(self, cycle: Cycle) -> None:
         batches = {
@@ -191,46 +196,61 @@ class Lake:
             for file in cycle.progress.files.pop(name):
                 self._files[name].remove_file(file.path)
 
-    def _commit_table(self, name: str, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
-        progress = cycle.progress
+    def _fence(self, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        with_rows = [table.name for table in TABLES if cycle.progress.files[table.name]]  # intervals always
+        for table in TABLES:
+            if table.name != with_rows[0] and table.name not in cycle.progress.fenced.union(cycle.progress.attempts):
+                self._commit_table(table.name, cycle, targets, fence=True)
+                cycle.progress.fenced.add(table.name)
+        self.after_step("fenced")
+
+    def _commit_table(self, name: str, cycle: Cycle, targets: Mapping[Partition, int], *, fence: bool = False) -> None:
+        """`fence`: without rows. Where a ledger stays as it is, the commit leaves its mark instead."""
+        progress, own = cycle.progress, new_mark(cycle, fence=fence)
+        ledgers: Mapping[Partition, int | None] = self._ledgers_after(name, targets)
+        if fence and progress.files[name]:
+            ledgers = {each: self._known[name].get(each) for each in targets}  # they move with the rows
+        marks = {each: own for each, offset in ledgers.items() if fence or offset == self._known[name].get(each)}
+        moves = [Transaction(each.ledger_key, offset) for each, offset in ledgers.items() if offset is not None]
+        moves += [Transaction(mark_key(each), own) for each in marks]
         for _ in range(CONFLICTS_MAX):
             try:
-                snapshot = self._refresh(name)  # 3a
-                if self._took_place(name, snapshot, cycle):
+                snapshot = self._refresh(name)  # 4a
+                if self._took_place(name, snapshot, cycle) or (fence and _is_marked(snapshot, targets, own)):
                     break
                 self._check_ledgers(name, snapshot, cycle, targets)
-                if not self._are_fresh(name, cycle):  # 3b
+                if not fence and not self._are_fresh(name, cycle):  # 4b
                     raise TracebraidError(f"files of {self.url}/{name} are gone, or too old to commit", "The cycle is written again", transient=True)
-                self._torn.update(dict.fromkeys(targets, progress))
-                progress.attempts.setdefault(name, []).extend(file.path for file in progress.files[name][:1])
+                if not fence:
+                    self._torn.update(dict.fromkeys(targets, progress))
+                    progress.attempts.setdefault(name, []).append(progress.files[name][0].path)
                 checked = snapshot.version()
-                self._append(name, snapshot, cycle, targets)  # 3c
-                progress.others += self._refresh(name).version() - checked - 1  # 3d
+                self._append(name, snapshot, [] if fence else progress.files[name], moves)  # 4c
+                progress.others += self._refresh(name).version() - checked - 1  # 4d
                 break
             except STORAGE_ERRORS as error:
                 # A conflict, or an answer that leaves open whether the commit took place: the next snapshot tells.
                 progress.conflicts += is_conflict(error)
-                if not is_conflict(error) and not self._took_place(name, self._refresh(name), cycle):
+                if not is_conflict(error) and not (self._took_place(name, self._refresh(name), cycle) or (fence and _is_marked(snapshot, targets, own))):
                     raise explain(error, f"commit to {self.url}/{name}") from error
         else:
             raise TracebraidError(
                 f"cannot commit to {self.url}/{name}: it changes all the time", "Look for other writers; the cycle is tried again", transient=True
             )
-        progress.versions[name] = self._tables[name].version()
-        self._known[name].update(self._ledgers_after(name, targets))  # 4
+        if not fence:
+            progress.versions[name] = self._tables[name].version()
+        self._known[name].update(ledgers)  # 5
+        self._marks[name].update(marks)
 
-    def _append(self, name: str, snapshot: DeltaTable, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+    def _append(self, name: str, snapshot: DeltaTable, files: Sequence[File], moves: Sequence[Transaction]) -> None:
         now_ms = self._clock.unix_nano() // 1_000_000
-        adds: list[AddAction | RemoveAction] = [
-            AddAction(file.path, file.bytes, {DAY: file.day}, now_ms, True, file.statistics) for file in cycle.progress.files[name]
-        ]
-        ledgers = [Transaction(partition.ledger_key, offset) for partition, offset in self._ledgers_after(name, targets).items()]
+        adds: list[AddAction | RemoveAction] = [AddAction(file.path, file.bytes, {DAY: file.day}, now_ms, True, file.statistics) for file in files]
         snapshot.create_write_transaction(
             adds,
             mode="append",
             schema=snapshot.schema(),
             partition_by=[DAY],
-            commit_properties=CommitProperties(app_transactions=ledgers, max_commit_retries=DELTA_RETRIES),
+            commit_properties=CommitProperties(app_transactions=list(moves), max_commit_retries=DELTA_RETRIES),
         )
 
     def _ledgers_after(self, name: str, targets: Mapping[Partition, int]) -> dict[Partition, int]:
@@ -254,6 +274,10 @@ class Lake:
         except STORAGE_ERRORS as error:
             raise explain(error, f"read {self.url}/{name}") from error
         return table
+
+
+def _is_marked(snapshot: DeltaTable, targets: Iterable[Partition], own: int) -> bool:
+    return any(mark(snapshot, each) == own for each in targets)
 
 
 def _summary(cycle: Cycle) -> Committed:

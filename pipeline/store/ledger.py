@@ -6,6 +6,7 @@ their ledger. Never: a commit.
 The ledger of a partition in a table is the version of its application transaction (app_id = Partition.ledger_key): the next offset.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,7 @@ class Progress:
 
     files: dict[str, list[File]] = field(default_factory=dict)
     attempts: dict[str, list[str]] = field(default_factory=dict)  # table → one path of each attempted commit: it tells whether that one took place
+    fenced: set[str] = field(default_factory=set)  # tables that a commit without rows has kept from other writers
     versions: dict[str, int] = field(default_factory=dict)  # table → its version with the cycle in it, once that is durable
     others: int = 0
     conflicts: int = 0
@@ -160,6 +162,21 @@ def _row(interval: Interval, group: str, now_us: int) -> dict[str, Any]:
 def ledger(snapshot: DeltaTable, partition: Partition) -> int | None:
     """The next offset of the partition by this snapshot; None where it never had rows of it."""
     return snapshot.transaction_version(partition.ledger_key)
+
+
+def mark_key(partition: Partition) -> str:
+    """The application transaction that tells commits apart which leave a partition's ledger in a table where it was."""
+    return f"{partition.ledger_key}/mark"
+
+
+def mark(snapshot: DeltaTable, partition: Partition) -> int:
+    return snapshot.transaction_version(mark_key(partition)) or 0
+
+
+def new_mark(cycle: Cycle, *, fence: bool) -> int:
+    """No other cycle's, for names of files are never used twice; and not the same for a cycle's fence and for its rows."""
+    name = cycle.progress.files[INTERVALS.name][0].path
+    return int.from_bytes(hashlib.sha256(f"{name} {fence}".encode()).digest()[:6])
 
 
 def positions_from(snapshot: DeltaTable, partition: Partition, offset: int) -> list[Position]:

@@ -20,10 +20,12 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.source.cluster import Cluster
 from tracebraid.pipeline.source.kafka import KafkaSource
-from tracebraid.pipeline.store import cycle, lake
+from tracebraid.pipeline.store import cycle, lake, ledger
 from tracebraid.pipeline.store.lake import Lake
 
-_flush, _transaction, _read_ledger, _committed = Flow.flush_lake, Publisher.transaction, Lake.read_ledger, Cluster.committed
+_flush, _transaction, _committed = Flow.flush_lake, Publisher.transaction, Cluster.committed
+
+_check_ledgers, _fence = Lake._check_ledgers, Lake._fence
 
 
 def _drop_what_failed(flow: Flow) -> None:
@@ -52,10 +54,14 @@ def _watermarks_apart(self: Publisher, messages: Any, offsets: Any, metadata: An
     _transaction(self, [each for each in messages if each not in told], offsets, metadata)
 
 
-def _unfenced(self: Lake, partition: Any) -> Any:
-    held = _read_ledger(self, partition)
-    self._unfenced.clear()
-    return held
+def _moved_alone(self: Lake, name: str, snapshot: Any, cycle: Any, targets: Any) -> None:
+    self._marks[name].update({each: ledger.mark(snapshot, each) for each in targets})
+    _check_ledgers(self, name, snapshot, cycle, targets)
+
+
+def _fence_the_empty(self: Lake, cycle: Any, targets: Any) -> None:
+    cycle.progress.fenced.update(name for name, files in cycle.progress.files.items() if files)
+    _fence(self, cycle, targets)
 
 
 def _by_name(self: Cluster, partitions: Any) -> Any:
@@ -100,7 +106,9 @@ MUTATIONS = {
     "topics made again are not noticed": Mutation(KafkaSource, "stale", lambda _: []),
     "a revoked partition stays open": Mutation(Ingest, "revoked", _revoked_without_a_word),
     "a lost partition stays open": Mutation(Ingest, "lost", _revoked_without_a_word),
-    "tables without rows keep their ledgers": Mutation(Lake, "read_ledger", _unfenced, ("stop", "write")),
+    "no table is fenced before the first rows": Mutation(Lake, "_fence", lambda *_: None, ("stop", "write")),
+    "tables with rows are not fenced before the first rows": Mutation(Lake, "_fence", _fence_the_empty, ("stop", "commit")),
+    "a ledger that stays is not marked": Mutation(Lake, "_check_ledgers", _moved_alone, ("stop", "look at")),
     "offsets of open transactions are believed": Mutation(Broker, "unstable", lambda *_: False, ("stop", "commit transaction")),
     "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None, ("happened, fatal", "commit transaction")),
     "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found, ("unanswered", "watermarks")),

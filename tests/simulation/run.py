@@ -24,7 +24,8 @@ CALM_S_MAX = 1800.0
 CALM_TURNS_MAX = 6000
 DAY_S = 25 * 3600.0
 VERDICTS = (("s", "s"), ("l", "l"), ("s", "l"), ("l", "s"), ("sl", "ls"), ("ssl", "sll"), ("r", "r"), ("r", "r"), ("-", "-"), ("lll", "lll"))
-DRIFT = (("s", "l"), ("s", "l"), ("-", "-"))  # what one decoder takes for spans is logs to the other, and no table has rows of both
+# Decoders far apart: what one takes for spans is logs to the other, and no table has rows of both; or one has rows where the other has fewer, or none.
+DRIFTS = ((("s", "l"), ("s", "l"), ("-", "-")), (("s", "l"), ("-", "s"), ("sl", "s"), ("-", "r")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Run:
         self.store = Store(self.world)
         self.start = self.chance.choice(("earliest", "earliest", "latest"))
         self.upgrades = self.chance.random() < 0.4
-        self.verdicts = DRIFT if self.upgrades and self.chance.random() < 0.4 else VERDICTS
+        self.verdicts = self.chance.choice(DRIFTS) if self.upgrades and self.chance.random() < 0.4 else VERDICTS
         names = ("orders", "payments")[: self.chance.choice((1, 1, 2))]
         for name in names:
             self.broker.create(name, self.chance.randint(1, 3))
