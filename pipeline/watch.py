@@ -10,7 +10,7 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.records import Partition
-from tracebraid.pipeline.source.stall import StallDetector
+from tracebraid.pipeline.source.stall import StallDetector, held
 
 LOOK_S = 1.0  # how often it is looked at
 SLOW_S = 60.0  # a loop that has not turned for so long is not ready, nor one that no broker has answered
@@ -27,7 +27,9 @@ class Watch:
         self.ingest: Ingest | None = None
         self.lag: dict[Partition, int] = {}
         self.stalled: set[Partition] = set()
+        self.held: dict[Partition, int] = {}  # offsets that an open transaction holds back, and has for long
         self._detector = StallDetector(limits.stall_s, 10 * LOOK_S)
+        self._transactions = StallDetector(limits.stall_s, 10 * LOOK_S, held)
         self._turned_s = clock.monotonic_s()
         self._looked_s = float("-inf")
         self._waiting: tuple[int, float] | None = None  # cycles committed when records began to wait, and since when
@@ -46,8 +48,9 @@ class Watch:
         self._looked_s = now_s
         seen = ingest.source.seen()
         stalled = self._detector.look(now_s, seen)
+        self.held = {each: seen[each].held_back for each in self._transactions.look(now_s, seen)}
         # While fetching has stopped, so has the end that it tells; the one asked for counts where it is further on.
-        self.lag = {each: max(offsets, seen[each].beyond) for each, offsets in ingest.source.lag().items()}
+        self.lag = {each: max(offsets, seen[each].beyond, self.held.get(each, 0)) for each, offsets in ingest.source.lag().items()}
         self.stalled = stalled
         self._unanswered_s = ingest.source.unanswered_s()
         self._show()
@@ -78,6 +81,7 @@ class Watch:
                 f"records have waited {self.uncommitted_s():.0f} s for a commit",
             ),
             (self.stalled, f"no record comes although some wait: {', '.join(sorted(map(str, self.stalled)))}"),
+            (self.held, f"held by an open transaction: {', '.join(sorted(map(str, self.held)))}"),
         )
         return next((why for true, why in reasons if true), "")
 
@@ -97,8 +101,9 @@ class Watch:
             shown.add(labels)
             metrics.lag.labels(*labels).set(offsets)
             metrics.stalled.labels(*labels).set(partition in self.stalled)
+            metrics.held.labels(*labels).set(self.held.get(partition, 0))
             metrics.lag_seconds.labels(*labels).set(max(0, now_ms - metrics.read_ms.get(labels, now_ms)) / 1000 if offsets else 0)
         for labels in self._shown - shown:  # another consumer tells of them now
-            for gauge in (metrics.lag, metrics.stalled, metrics.lag_seconds):
+            for gauge in (metrics.lag, metrics.stalled, metrics.held, metrics.lag_seconds):
                 gauge.remove(*labels)
         self._shown = shown

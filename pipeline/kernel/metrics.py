@@ -20,12 +20,17 @@ class Metrics:
         self.dropped = Counter("tracebraid_dropped", "Rows dropped on purpose, by reason.", ("topic", "reason"), registry=self.registry)
         self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
         self.lost = Counter("tracebraid_lost_offsets", "Offsets that retention took before they were read.", partition, registry=self.registry)
-        self.lag = Gauge("tracebraid_lag_offsets", "High watermark minus the next offset to read.", partition, registry=self.registry)
+        self.lag = Gauge(
+            "tracebraid_lag_offsets", "Last stable offset minus the next offset to read, and what is held back.", partition, registry=self.registry
+        )
         self.lag_seconds = Gauge(
             "tracebraid_lag_seconds", "Now minus the Kafka timestamp of the record read last; 0 where none waits.", partition, registry=self.registry
         )
         self.stalled = Gauge(
             "tracebraid_stalled", "1 where records wait and for two minutes neither one nor an end of partition came.", partition, registry=self.registry
+        )
+        self.held = Gauge(
+            "tracebraid_held_offsets", "Offsets that an open transaction has held back for two minutes; 0 where none does.", partition, registry=self.registry
         )
         self.buffered = Gauge("tracebraid_buffered_bytes", "Bytes of rows held for the next commit.", registry=self.registry)
         self.committed_at = Gauge("tracebraid_lake_commit_timestamp_seconds", "When the lake last took a cycle.", registry=self.registry)

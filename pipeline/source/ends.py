@@ -18,11 +18,12 @@ from tracebraid.pipeline.source.cluster import Absent, Cluster
 def partition_ends(client: Mapping[str, str], partitions: Collection[Partition], clock: Clock) -> dict[Partition, int]:
     """The end of each partition that is of this cluster and of the topic as it is now; a topic deleted, or made again, is left out.
 
-    The end is the last stable offset. On a topic written with transactions the offset before it is a marker, which no consumer reads.
+    The end is the high watermark: what an open transaction holds back waits too, though nobody may read it yet. On a topic written with
+    transactions the offset before it is a marker, which no consumer reads.
     Raises TracebraidError where no broker answers.
     """
     errors = ErrorLog(clock)
-    config: dict[str, Any] = {**client, "group.id": "tracebraid-status", "enable.auto.commit": "false", "isolation.level": "read_committed"}
+    config: dict[str, Any] = {**client, "group.id": "tracebraid-status", "enable.auto.commit": "false", "isolation.level": "read_uncommitted"}
     try:
         consumer = Consumer({**config, "error_cb": errors}, logger=client_logger())
     except KafkaException as error:

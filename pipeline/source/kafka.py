@@ -30,6 +30,7 @@ from tracebraid.pipeline.source.topics import settings_of, wanted
 __all__ = ["Damaged", "Event", "Expired", "KafkaSource", "Owner", "Start", "Truncated"]
 log = structlog.get_logger()
 Place = tuple[str, int]
+ANSWER_S = 10.0  # an end that was asked for longer ago says nothing beside the high watermark of the last fetch
 # A user may set these otherwise.
 DEFAULTS = {
     "client.id": "tracebraid",
@@ -166,7 +167,10 @@ class KafkaSource:
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Hand out `offset` next, also of a partition that was stopped."""
-        self._held[partition.topic, partition.number].stopped = False
+        held = self._held[partition.topic, partition.number]
+        if held.stopped and not self.paused:
+            self.consumer.resume([TopicPartition(partition.topic, partition.number)])  # librdkafka's pause outlives the assignment
+        held.stopped = False
         self._refetch(partition, offset)
 
     def _refetch(self, partition: Partition, offset: int) -> None:
@@ -208,10 +212,17 @@ class KafkaSource:
 
     def seen(self) -> dict[Partition, Seen]:
         """Each partition of ours beside its end as the broker last told it apart from fetching. Never waits; call it again for a newer answer."""
-        ends = self.cluster.ends(self.partitions())
+        ends, told = self.cluster.ends(self.partitions()), self.unanswered_s() < ANSWER_S
         return {
-            held.partition: Seen(held.next_offset, held.eof_offset, ends.get(held.partition, -1), not self.paused, held.stopped and held.partition in ends)
-            for held in self._held.values()
+            held.partition: Seen(
+                held.next_offset,
+                held.eof_offset,
+                ends.get(held.partition, -1),
+                not self.paused,
+                held.stopped and held.partition in ends,
+                self.consumer.get_watermark_offsets(TopicPartition(*place), cached=True)[1] if told else -1,
+            )
+            for place, held in self._held.items()
         }
 
     def unanswered_s(self) -> float:

@@ -18,6 +18,7 @@ from tracebraid.pipeline.flow import Flow, Ingest, run_ingest
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import Metrics
+from tracebraid.pipeline.source.ends import partition_ends
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.watch import DEAD_S, SLOW_S, Watch
 
@@ -182,6 +183,42 @@ def test_a_topic_of_transactions_is_no_stall_at_its_end(broker: Any, tmp_path: P
     assert flow.records_read > 1
     assert told == set()
     assert gauge(metrics, "tracebraid_lag_offsets") == {"0": 0.0}
+    ingest.close()
+
+
+def test_a_transaction_that_hangs_is_seen(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what lies behind it nothing may be read, and the consumer is told an end there: it looked idle, with no lag."""
+    monkeypatch.setattr(limits, "stall_s", 2.0)
+    topic = broker.create_topic(broker.unique("hung"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 5)
+    producer = Producer({**broker.client, "transactional.id": broker.unique("id")})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(topic, b'{"msg": "held"}')
+    producer.flush(10)
+    produce(broker, topic, 5, 15)
+    metrics = Metrics()
+    watch = Watch(metrics, Clock())
+    lake = Lake.open(settings.lake, {}, Clock())
+    flow = Flow(settings, lake, broker.unique("group"), metrics=metrics, clock=Clock(), stream=False)
+    ingest = Ingest(flow, None)
+    deadline = Clock().monotonic_s() + 30
+    while not watch.held and Clock().monotonic_s() < deadline:
+        ingest.step()
+        watch.turned(ingest)
+    assert (flow.records_read, watch.stalled) == (5, set())
+    assert watch.why_not_ready() == f"held by an open transaction: {topic}[0]"
+    assert gauge(metrics, "tracebraid_held_offsets") == gauge(metrics, "tracebraid_lag_offsets") == {"0": 11.0}
+    (partition,) = ingest.source.partitions()
+    assert partition_ends(broker.client, [partition], Clock()) == {partition: 16}
+    producer.commit_transaction()
+    deadline = Clock().monotonic_s() + 30
+    while (watch.held or flow.records_read < 16) and Clock().monotonic_s() < deadline:
+        ingest.step()
+        watch.turned(ingest)
+    assert (flow.records_read, watch.why_not_ready()) == (16, "")
+    assert gauge(metrics, "tracebraid_held_offsets") == {"0": 0.0}
     ingest.close()
 
 

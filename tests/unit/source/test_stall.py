@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tracebraid.pipeline.kernel.records import Partition
-from tracebraid.pipeline.source.stall import Seen, StallDetector
+from tracebraid.pipeline.source.stall import Seen, StallDetector, held
 
 ONE, OTHER = Partition("c", "logs", "id", 0), Partition("c", "logs", "id", 1)
 AT_END = Seen(next_offset=100, eof_offset=100, end=100)
@@ -28,6 +28,22 @@ def test_no_record_and_no_end_while_the_log_grows_is_a_stall_until_something_com
 
 def test_records_that_wait_are_enough_the_log_need_not_grow_on() -> None:
     assert stalled_after(40, lambda _: Seen(next_offset=10, eof_offset=-1, end=11)) == list(range(30, 40))
+
+
+def test_a_transaction_that_stays_open_holds_what_lies_behind_its_beginning() -> None:
+    """The end that may be read stands still and an end of the partition was told there; only the high watermark moves on."""
+
+    def told(at: Callable[[int], Seen]) -> list[int]:
+        detector = StallDetector(30.0, 5.0, held)
+        return [second for second in range(100) if detector.look(1000.0 + second, {ONE: at(second)})]
+
+    hung = replace(AT_END, high=111)
+    assert stalled_after(100, lambda _: hung) == []
+    assert told(lambda s: replace(hung, high=111 + s)) == list(range(30, 100))
+    assert told(lambda s: replace(hung, wanted=False)) == list(range(30, 100))
+    assert told(lambda s: hung if s < 50 else replace(hung, end=111)) == list(range(30, 50))
+    assert told(lambda s: replace(hung, end=100 + s // 20 * 2)) == []  # long ones, each of which ends
+    assert told(lambda s: replace(hung, end=-1)) == told(lambda s: replace(hung, high=-1)) == told(lambda s: AT_END) == []
 
 
 def test_an_idle_partition_is_none() -> None:
