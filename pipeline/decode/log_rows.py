@@ -72,9 +72,15 @@ def put(logs: list[LogRow], record: int, rows: Rows) -> None:
         )
 
 
+# Fields that hold a log's message, by their names in lower case.
+_MESSAGES = frozenset({"message", "msg", "body"})
+
+
 def _unwrapped(content: dict[str, Any] | str, exact: bool) -> LogRow:
     log = unwrap(content, exact)
     attributes, left_out = flatten(log.fields, exact)
+    if log.text is None and (nested := _nested_message(log.fields)):
+        attributes = {nested: dump(log.fields[nested], exact), **attributes}  # the whole, to be the body, beside its fields
     return LogRow(log.text, attributes, left_out, log.envelope, log.time, log.facts)
 
 
@@ -84,3 +90,9 @@ def _resource(facts: dict[str, Any], rows: Rows) -> int:
     except TypeError:  # integers beyond 64 bits, deep nesting
         key = repr(facts).encode()
     return rows.intern(key, lambda: resource_of(facts))
+
+
+def _nested_message(fields: dict[str, Any]) -> str | None:
+    """The name of the message where that is an object, and nothing else is the message."""
+    names = [name for name in fields if name.lower() in _MESSAGES]
+    return names[0] if names and all(isinstance(fields[name], dict) and fields[name] for name in names) else None

@@ -26,6 +26,8 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.schemas.semconv import SPAN_KINDS, STATUS_CODES
 
 _NAMES = {f"resource{word}" for word in ("Spans", "Logs", "Metrics")} | {f"resource_{word}" for word in ("spans", "logs", "metrics")}
+_KNOWN = _NAMES | {"schemaUrl", "schema_url"}
+_SCOPES = {f"scope{word}" for word in ("Spans", "Logs", "Metrics")} | {f"scope_{word}" for word in ("spans", "logs", "metrics")}
 _KINDS = {name: number for number, name in enumerate(SPAN_KINDS)} | {f"SPAN_KIND_{name}": number for number, name in enumerate(SPAN_KINDS)}
 _CODES = {name: number for number, name in enumerate(STATUS_CODES)} | {f"STATUS_CODE_{name}": number for number, name in enumerate(STATUS_CODES)}
 _LEVELS = [f"{level}{step}" for level in ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL") for step in ("", "2", "3", "4")]
@@ -38,8 +40,18 @@ def decode_otlp_json(value: bytes, record: int, rows: Rows) -> None:
 
 
 def is_otlp(document: Any) -> bool:
-    """Whether a parsed JSON value is an OTLP message."""
-    return isinstance(document, dict) and not _NAMES.isdisjoint(document)
+    """Whether a parsed JSON value is an OTLP message: it has a name of one, and beside fields that are none of OTLP's, also what lies below it.
+
+    Without the second, a log object with a field of its own that is called `resourceSpans` would be an OTLP message without spans.
+    """
+    if not isinstance(document, dict) or _NAMES.isdisjoint(document):
+        return False
+    groups = (document[name] for name in _NAMES & document.keys())
+    return document.keys() <= _KNOWN or any(isinstance(group, list) and any(map(_has_scopes, group)) for group in groups)
+
+
+def _has_scopes(group: Any) -> bool:
+    return isinstance(group, dict) and not _SCOPES.isdisjoint(group)
 
 
 def decode_documents(parsed: list[Any], record: int, rows: Rows) -> None:
@@ -48,7 +60,7 @@ def decode_documents(parsed: list[Any], record: int, rows: Rows) -> None:
     for document in parsed:
         if not isinstance(document, dict):
             raise DecodeError("not_an_object", f"an OTLP message is a JSON object, this is {_name(document)}")
-        if document and not is_otlp(document):
+        if document and _NAMES.isdisjoint(document):
             raise DecodeError("malformed", "the JSON object has neither resourceSpans nor resourceLogs")
         index = _spans(document, record, index, rows)
         index = _logs(document, record, index, rows)

@@ -19,7 +19,7 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Records
 
-DECODER_VERSION = 1  # rises when the same bytes give other rows
+DECODER_VERSION = 2  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
     "otlp_json": decode_otlp_json,
@@ -81,16 +81,17 @@ def _choose_by_structure(value: bytes) -> tuple[str, Read]:
 
 
 def _choose_json(value: bytes) -> tuple[str, Read]:
-    """OTLP or log objects. Large records are not parsed to find out: OTLP has its name first, or nowhere; only where it is elsewhere a parse must tell."""
+    """OTLP or log objects. Large records of logs are not parsed to find out: OTLP has its names in the text; where one is there a parse must tell."""
     holds = json_holds_otlp(value.removeprefix(_BOM))
-    if holds is None:
-        try:
-            parsed = documents(value)
-        except DecodeError:
-            parsed = []
-        if any(is_otlp(document) for document in parsed):
-            return "otlp_json", partial(decode_documents, parsed)
-    return ("otlp_json", partial(decode_otlp_json, value)) if holds else ("json", partial(decode_json, value))
+    if holds is False:
+        return "json", partial(decode_json, value)
+    try:
+        parsed = documents(value)
+    except DecodeError:  # one that begins as OTLP does is broken OTLP
+        return ("otlp_json", partial(decode_otlp_json, value)) if holds else ("json", partial(decode_json, value))
+    if any(is_otlp(document) for document in parsed):
+        return "otlp_json", partial(decode_documents, parsed)
+    return "json", partial(decode_json, value)
 
 
 def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:

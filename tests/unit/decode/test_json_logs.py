@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.normalize.log_build import normalized
+from tests.unit.normalize.log_build import logs_of, normalized
 from tracebraid.pipeline.decode.json_logs import decode_json
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.kernel import limits
@@ -29,6 +29,19 @@ def test_an_object_is_flattened_with_numbers_in_json_spelling() -> None:
     assert rows_of(value) == [
         ("json", None, {"a.b": "1", "a.c.d": "true", "e": '[1,{"f":null}]', "g": None, "h": "1.5", "i": "18446744073709551615", "j": "{}", "k": "1"})
     ]
+
+
+def test_a_message_that_is_an_object_is_the_body_as_json_beside_its_fields() -> None:
+    for name in ("msg", "message", "Body"):
+        (log,) = logs_of(f'{{"level":"warn","{name}":{{"a":1,"b":{{"c":"x"}}}}}}'.encode())
+        assert (log["body"], log["attributes"]) == ('{"a":1,"b":{"c":"x"}}', {f"{name}.a": "1", f"{name}.b.c": "x"})
+    assert rows_of(b'{"msg":{"a":1},"message":"m"}') == [("json", None, {"msg.a": "1", "message": "m"})]
+    assert rows_of(b'{"msg":{"a":123456789012345678901234567890}}')[0][2]["msg"] == '{"a":123456789012345678901234567890}'
+
+
+def test_a_field_called_as_otlp_is_called_is_a_field() -> None:
+    (log,) = logs_of(b'{"resourceSpans":[],"msg":"exported","resourceLogs":7}')
+    assert (log["body"], log["attributes"]) == ("exported", {"resourceSpans": "[]", "resourceLogs": "7"})
 
 
 NUMBERS = {
