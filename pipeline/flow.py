@@ -21,16 +21,18 @@ A crash anywhere replays from the lower ledger and each sink drops what it holds
 When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped. After any doubt (an
 owner that came between, a transaction without an answer) nothing more is committed: go to 1. While the storage fails in a way that may
 pass, the closed cycle is kept and given to the lake again, and partitions are paused: nothing is read, but the group stays alive.
+While transactions fail again and again, the lake goes on alone; the stream is tried ever more seldom, from its own ledger on.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from tracebraid.pipeline.decode.registry import DECODER_VERSION, decode
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.backoff import Backoff
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
@@ -43,7 +45,7 @@ from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
 from tracebraid.pipeline.publish.watermarks import OpenWatermarks
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
-from tracebraid.pipeline.start import lose, start
+from tracebraid.pipeline.start import Starter, lose
 from tracebraid.pipeline.store.cycle import OpenCycle
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
@@ -73,6 +75,7 @@ class Flow:
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.closed_bytes = 0
         self.rejects = OpenRejects(group) if stream else None
+        self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
         self.watermarks = OpenWatermarks()
         self.last_lake_s = clock.monotonic_s()
 
@@ -87,11 +90,11 @@ class Flow:
         stream_next = held.next_offset if committed is None else committed
         self.progress[partition] = Progress(held, held.next_offset, stream_next)
         self.watermarks.begin(partition, stream_next)
-        return min(held.next_offset, stream_next)
+        return min(held.next_offset, stream_next) if self.streaming else held.next_offset
 
-    def account(self, intervals: Sequence[Interval], ledger: int | None) -> None:
-        """Write intervals without rows. `ledger`: of each of their partitions."""
-        self.lake.commit(Cycle([], [], [], list(intervals), {each.partition: ledger for each in intervals}, self.group))
+    def account(self, intervals: Sequence[Interval], ledgers: Mapping[Partition, int | None]) -> None:
+        """Write intervals without rows. `ledgers`: of their partitions."""
+        self.lake.commit(Cycle([], [], [], list(intervals), dict(ledgers), self.group))
 
     def drop(self) -> None:
         """Drop all that is open, and forget the ledgers."""
@@ -121,7 +124,7 @@ class Flow:
             if first >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
                 self.metrics.count_read(piece, decoded, normalized)
-            if self.rejects is not None and first >= progress.stream_next:
+            if self.rejects is not None and self.streaming and first >= progress.stream_next:
                 self.rejects.add(piece, normalized.rejects)
                 self.watermarks.note(piece, normalized.event_time_us)
 
@@ -154,53 +157,29 @@ class Flow:
 
     def lake_due(self) -> bool:
         ingest = self.settings.ingest
-        return (
-            self.closed is not None
-            or self.cycle.bytes >= ingest.flush_mib * limits.MIB
-            or self.clock.monotonic_s() - self.last_lake_s >= ingest.flush_age_s
-            or 0 < ingest.flush_records <= self.cycle.records
-        )
+        large = self.cycle.bytes >= ingest.flush_mib * limits.MIB or 0 < ingest.flush_records <= self.cycle.records
+        return self.closed is not None or large or self.clock.monotonic_s() - self.last_lake_s >= ingest.flush_age_s
 
 
 class Ingest:
     """Steps 1 and 5, and the loop: a consumer of Kafka in front of a Flow."""
 
     def __init__(self, flow: Flow, publisher: Publisher | None) -> None:
-        self.flow = flow
-        self.publisher = publisher
+        self.flow, self.publisher = flow, publisher
         self.settings, self.clock = flow.settings, flow.clock
         self.last_stream_s = flow.clock.monotonic_s()
         self._windows_partitions = publisher.partitions(self.settings.stream.windows_topic) if publisher else 0
         self.doubt: TracebraidError | None = None  # why nothing may be committed before the ledgers are read again
-        self.blocked = ""  # why the lake does not take a cycle just now
-        self._failures, self._retry_at_s = 0, 0.0
+        self._lake, self._stream = Backoff(flow.clock), Backoff(flow.clock)
         owner, client = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost), self.settings.client_config()
         self.source = KafkaSource(client, self.settings.topics, flow.group, owner, flow.clock, own_topics=own_names(self.settings))
+        self.starter = Starter(flow, self.source, publisher)
 
     # 1. Start.
 
     def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """Where each newly assigned partition is read from; one whose topic was truncated is left out, and so not read."""
-        committed = self.source.committed(partitions) if self.publisher else {}
-        found = {partition: self._start(partition, committed.get(partition)) for partition in partitions}
-        starts = {partition: offset for partition, offset in found.items() if offset is not None}
-        self._pin_stream([partition for partition in starts if partition not in committed])
-        return starts
-
-    def _pin_stream(self, partitions: Sequence[Partition]) -> None:
-        """Write the start to the stream's ledger too where it has none, before anything is read.
-
-        Skipped: a crash after the lake's first commit and before the stream's leaves the lake's ledger alone, the stream begins there, and
-        the rejects between are never published.
-        """
-        if self.publisher and partitions:
-            try:
-                self.publisher.transaction([], {each: self.flow.progress[each].stream_next for each in partitions}, self.source.group_metadata())
-            except OwnershipLost as error:  # out of this callback it would leave the partitions assigned, and unread
-                self.doubt = error
-
-    def _start(self, partition: Partition, committed: int | None) -> int | None:
-        return start(self.flow, self.source, partition, committed)
+        """Where each newly assigned partition is read from; one that is left out is held, and not read."""
+        return self.starter.assigned(partitions)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Finish the open cycle before another consumer reads on; what cannot be finished is dropped, and replayed by its owners."""
@@ -216,6 +195,7 @@ class Ingest:
         """Drop what is open: another consumer owns these partitions and replays it."""
         for partition in partitions:
             self.flow.forget(partition)
+        self.starter.forget(partitions)
         if self.flow.closed and not self.flow.closed.expected.keys().isdisjoint(partitions):
             self.doubt = self.doubt or OwnershipLost("partitions of the closed cycle went to another owner")
 
@@ -225,7 +205,7 @@ class Ingest:
         """One transaction: the rejects, how far each partition has come, and the group's offsets."""
         self.last_stream_s = self.clock.monotonic_s()
         flow, rejects = self.flow, self.flow.rejects
-        if self.publisher is None or rejects is None:
+        if self.publisher is None or rejects is None or not flow.streaming:
             return
         told = flow.watermarks.messages(self.settings.stream.windows_topic, self._windows_partitions, self.source.at_end)
         if not (told or rejects.next_offsets):
@@ -235,14 +215,24 @@ class Ingest:
         try:
             messages = rejects.messages(self.settings.stream.rejects_topic) + told
             self.publisher.transaction(messages, offsets, self.source.group_metadata())
-        except OwnershipLost:
+        except OwnershipLost as error:
             flow.metrics.stream_transactions.labels("aborted").inc()
+            pause_s = self._stream.failed(error)
+            log.warning("the stream's transaction failed", why=error.what, attempt=self._stream.failures, seconds=pause_s)
             raise
+        self._stream.worked()
         flow.metrics.stream_transactions.labels("committed").inc()
         for partition, next_offset in rejects.next_offsets.items():
             flow.progress[partition].stream_next = next_offset
         flow.rejects = OpenRejects(flow.group)
         flow.watermarks.settle()
+
+    def _stream_again(self) -> None:
+        """After a pause, once the lake has what it read meanwhile: read again from the stream's ledger on, and publish."""
+        if not self.flow.streaming and self._stream.due():
+            self.flush_lake()
+            if self.flow.closed is None and not self.flow.cycle.records:
+                raise OwnershipLost("the stream is tried again")
 
     # The loop.
 
@@ -251,12 +241,14 @@ class Ingest:
         try:
             found = self.source.poll(limits.poll_wait_s)
             self._no_doubt()
+            self.starter.again()
             for records in self._before_gaps(found):
                 for piece in records.split(limits.decode_bytes_max):
                     self.flow.take(piece)
                     if self.flow.lake_due():
                         self.flush_lake()
             self._notice_events()
+            self._stream_again()
             drained = drain and self.source.drained()
             if drained or self.flow.lake_due():
                 self.flush_lake()
@@ -268,13 +260,14 @@ class Ingest:
 
     def flush_lake(self) -> None:
         """Step 4, unless the lake could not take the cycle a moment ago."""
-        if self.clock.monotonic_s() < self._retry_at_s or not self._topics_stand():
+        if not self._lake.due() or not self._topics_stand():
             return
         try:
             self.flow.flush_lake()
-            self._go_on()
+            self._lake.worked()
+            self._read_on()
         except TracebraidError as error:
-            if isinstance(error, OwnershipLost) or not error.transient:
+            if isinstance(error, OwnershipLost):
                 raise
             self._hold_back(error)
 
@@ -290,21 +283,24 @@ class Ingest:
         self._no_doubt()
         return True
 
+    @property
+    def blocked(self) -> str:
+        """Why the lake does not take a cycle just now, or a partition is not read, or the stream publishes nothing; '' where all go on."""
+        return self._lake.why or self.starter.why or self._stream.why
+
     def _no_doubt(self) -> None:
         if self.doubt:
             raise OwnershipLost(str(self.doubt))
 
     def _hold_back(self, error: TracebraidError) -> None:
         """Keep the closed cycle, read nothing, and try again later."""
-        pause_s = min(limits.lake_retry_s_max, limits.lake_retry_s_min * 2**self._failures)
-        self._failures, self._retry_at_s, self.blocked = self._failures + 1, self.clock.monotonic_s() + pause_s, str(error)
+        pause_s = self._lake.failed(error)
         self.flow.metrics.storage_retries.inc()
-        log.warning("the lake does not take a cycle; reading pauses until it does", why=error.what, attempt=self._failures, seconds=pause_s)
+        log.warning("the lake does not take a cycle; reading pauses until it does", why=error.what, attempt=self._lake.failures, seconds=pause_s)
         if not self.source.paused:
             self.source.pause()
 
-    def _go_on(self) -> None:
-        self._failures, self._retry_at_s, self.blocked = 0, 0.0, ""
+    def _read_on(self) -> None:
         if self.source.paused:
             self.source.resume()
             log.info("reading goes on")
@@ -322,7 +318,11 @@ class Ingest:
             self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
             progress = self.flow.progress.get(event.partition)  # none, if its topic turned out to be another now
             if isinstance(event, Damaged) and progress and not self.flow.closed:
-                lose(self.flow, event.partition, event.readable, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
+                try:
+                    lose(self.flow, {event.partition: event.readable}, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
+                except TracebraidError as error:
+                    self._lake.failed(error)  # what may pass is met again
+                    raise OwnershipLost(error.what) from error
                 if self.flow.rejects is not None and progress.stream_next < event.readable:  # the stream too steps over what nobody can read
                     self.flow.rejects.next_offsets[event.partition] = event.readable
                     self.flush_stream()
@@ -332,18 +332,18 @@ class Ingest:
         """Another writer moved a ledger, or nobody can say: what is open here is theirs or a replay. Begin again where the ledgers say."""
         log.warning("starting again from the ledgers", why=str(error))
         self.flow.metrics.restarts.inc()
-        partitions = list(self.flow.progress)
+        partitions, self.doubt = list(self.flow.progress), None
         self.flow.drop()
-        self.doubt = None
-        self._go_on()
-        starts = self.assigned(partitions)
-        for partition, offset in starts.items():
-            self.source.seek(partition, offset)
-        for partition in [each for each in partitions if each not in starts]:
-            self.source.stop(partition)
+        self._read_on()
+        # One abort is soon made good. From the second on the lake goes on alone for a while: else it would be thrown back each time.
+        self.flow.streaming = self._stream.failures < 2 or self._stream.due()
+        self.flow.metrics.stream_waits.set(not self.flow.streaming)
+        self.starter.restart(partitions)
 
     def finish(self) -> None:
         """Commit what is open, to both sinks. Raises OwnershipLost and, where the storage fails, TracebraidError."""
+        if not (self.flow.progress or self.flow.closed):
+            return
         self.lost(self.source.stale())  # not verify(), which takes such partitions anew: they may be going
         self._no_doubt()
         while self.flow.closed or self.flow.cycle.records:
@@ -353,7 +353,7 @@ class Ingest:
     def done(self) -> bool:
         """Whether all that is to be drained is in both sinks."""
         open_rejects = self.flow.rejects and self.flow.rejects.next_offsets
-        return self.source.drained() and not (self.flow.closed or self.flow.cycle.records or open_rejects)
+        return self.source.drained() and self.flow.streaming and not (self.starter.waiting or self.flow.closed or self.flow.cycle.records or open_rejects)
 
     def close(self) -> None:
         """Leave the group, and commit nothing: what is open now, an error has left there, perhaps in pieces."""

@@ -30,7 +30,7 @@ def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, pro
         source = FileSource(path, encoding, settings.tenant)
         held = lake.read_ledger(source.partition)
         if held.next_offset is None:
-            flow.account([Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], None)
+            flow.account([Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], {source.partition: None})
             held = lake.read_ledger(source.partition)
         next_offset = flow.begin(source.partition, held, None)
         for records in source:

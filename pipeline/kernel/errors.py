@@ -12,15 +12,19 @@ _CHARS_MAX = 300
 
 
 class TracebraidError(Exception):
-    """Something failed: exit code 1. `what` says what and where, `hint` what to do."""
+    """Something failed: exit code 1. `what` says what and where, `hint` what to do.
+
+    `transient`: it may pass, so it is tried again. `unknown`: nobody knows whether it does, so that is done limits.unknown_failures_max times.
+    """
 
     exit_code = 1
 
-    def __init__(self, what: str, hint: str = "", *, transient: bool = False) -> None:
+    def __init__(self, what: str, hint: str = "", *, transient: bool = False, unknown: bool = False) -> None:
         super().__init__(what)
         self.what = what
         self.hint = hint
-        self.transient = transient
+        self.transient = transient or unknown
+        self.unknown = unknown
 
     def __str__(self) -> str:
         return f"{self.what}. {self.hint}" if self.hint else self.what

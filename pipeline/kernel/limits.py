@@ -42,9 +42,9 @@ broker_retry_s = 30.0  # later on, for what passes by itself
 buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the lake takes no cycle, nothing beyond it and one poll is read
 
 # Writing.
-lake_retry_s_min = 0.25  # a cycle that the storage did not take is given again so soon at first, then each time twice as late
-lake_retry_s_max = 30.0
-start_wait_s = 60.0  # an assigned partition waits so long for the storage: well below max.poll.interval.ms, 300 s by default
+retry_s_min = 0.25  # what storage or Kafka did not take is given again so soon at first, then each time twice as late
+retry_s_max = 30.0
+unknown_failures_max = 10  # in a row, of which nobody knows whether they pass: then the process ends. With the pauses above, some two minutes
 statistics_string_chars_max = 32
 orphan_sweep_age_s = 24 * 3600
 unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not committed: the sweep may take it
@@ -54,7 +54,7 @@ transaction_timeout_ms = 15_000  # an open transaction holds every read_committe
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
-assert lake_retry_s_min <= lake_retry_s_max
+assert retry_s_min <= retry_s_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s
 assert unsynced_age_s_max < orphan_sweep_age_s

@@ -52,6 +52,9 @@ class Metrics:
         )
         self.files = Counter("tracebraid_files_written", "Parquet files written.", ("table",), registry=self.registry)
         self.bytes_written = Counter("tracebraid_bytes_written", "Bytes of Parquet written.", ("table",), registry=self.registry)
+        self.stream_waits = Gauge(
+            "tracebraid_stream_waits", "1 while the lake goes on alone, after transactions that failed again and again.", registry=self.registry
+        )
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)
 
     def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:

@@ -3,7 +3,7 @@
 In: cycles (rows and the intervals of offsets they come from). Out: committed versions; ledgers. Never: a row twice, a row lost, a wait.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -16,7 +16,20 @@ from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.store.conditional import check_conditional_put
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain, is_conflict
 from tracebraid.pipeline.store.files import File, Files
-from tracebraid.pipeline.store.ledger import Committed, Cycle, Held, Progress, interval_rows, ledger, mark, mark_key, new_mark, next_offsets, positions_from
+from tracebraid.pipeline.store.ledger import (
+    Committed,
+    Cycle,
+    Held,
+    Position,
+    Progress,
+    interval_rows,
+    ledger,
+    mark,
+    mark_key,
+    new_mark,
+    next_offsets,
+    positions_from,
+)
 from tracebraid.pipeline.store.parquet import DAY, write_rows
 from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_options, lake_url, open_table, table_files
 from tracebraid.schemas.intervals import INTERVALS
@@ -89,25 +102,38 @@ class Lake:
         raise TracebraidError(f"cannot claim the lake {self.url}: it changes all the time", "Try again", transient=True)
 
     def read_ledger(self, partition: Partition) -> Held:
-        """How far the lake has come in a partition, and what a torn cycle left ahead of that. Raises TracebraidError where storage fails."""
+        """read_ledgers of one partition."""
+        return self.read_ledgers([partition])[partition]
+
+    def read_ledgers(self, partitions: Collection[Partition]) -> dict[Partition, Held]:
+        """How far the lake has come in each partition, and what a torn cycle left ahead of that: one look at each table for all of them.
+
+        Raises TracebraidError where storage fails."""
         for table in TABLES:
             snapshot = self._refresh(table.name)
-            self._known[table.name][partition], self._marks[table.name][partition] = ledger(snapshot, partition), mark(snapshot, partition)
-        self._torn.pop(partition, None)
-        self._unfenced.add(partition)
-        next_offset = self._known[INTERVALS.name][partition]
-        beyond = {table.name: known for table in TABLES if (known := self._known[table.name][partition]) is not None and known > (next_offset or 0)}
-        beyond.pop(INTERVALS.name, None)
-        try:
-            ahead = {position: name for name in beyond for position in positions_from(self._tables[name], partition, next_offset or 0)}
-        except STORAGE_ERRORS as error:
-            raise explain(error, f"read back {partition} from the lake {self.url}") from error
-        return Held(next_offset, ahead, max(beyond.values(), default=next_offset or 0))
+            self._known[table.name].update({each: ledger(snapshot, each) for each in partitions})
+            self._marks[table.name].update({each: mark(snapshot, each) for each in partitions})
+        self._unfenced.update(partitions)
+        starts = {each: self._known[INTERVALS.name][each] for each in partitions}
+        until = {each: start or 0 for each, start in starts.items()}
+        ahead: dict[Partition, dict[Position, str]] = {each: {} for each in partitions}
+        for name in [table.name for table in TABLES if table is not INTERVALS]:
+            beyond = {each: known for each, start in starts.items() if (known := self._known[name][each]) is not None and known > (start or 0)}
+            try:
+                found = positions_from(self._tables[name], {each: starts[each] or 0 for each in beyond})
+            except STORAGE_ERRORS as error:
+                raise explain(error, f"read back {self.url}/{name}") from error
+            for each, known in beyond.items():
+                until[each] = max(until[each], known)
+                ahead[each].update(dict.fromkeys(found[each], name))
+        for each in partitions:
+            self._torn.pop(each, None)
+        return {each: Held(start, ahead[each], until[each]) for each, start in starts.items()}
 
-    def knows_any(self, partitions: Iterable[Partition]) -> bool:
-        """Whether any of the partitions has a ledger, by the newest snapshot."""
+    def started(self, partitions: Iterable[Partition]) -> set[Partition]:
+        """Those of the partitions that have a ledger, by the newest snapshot. Nothing is remembered."""
         snapshot = self._refresh(INTERVALS.name)
-        return any(ledger(snapshot, partition) is not None for partition in partitions)
+        return {each for each in partitions if ledger(snapshot, each) is not None}
 
     def commit(self, cycle: Cycle) -> Committed:
         """Make a cycle visible. Every partition in it must have been read by read_ledger, or committed, by this object before.

@@ -224,17 +224,18 @@ def test_retention_behind_the_lake_but_ahead_of_the_stream_is_no_loss_to_the_lak
     ingest.close()
     run_ingest(settings, drain=True)
     ingest = ingest_of(settings, stream=True)
-    start = ingest._start
+    assigned = ingest.starter.assigned
 
-    def late(partition: Any, committed: int | None) -> int | None:
-        start(partition, committed)
-        ingest.flow.progress[partition].stream_next = 20
+    def late(partitions: Any) -> dict[Any, int]:
+        assigned(partitions)
+        for partition in partitions:
+            ingest.flow.progress[partition].stream_next = 20
         broker.delete_records(topic, 40)
-        return 20
+        return dict.fromkeys(partitions, 20)
 
-    ingest._start = late  # type: ignore[method-assign]
+    ingest.starter.assigned = late  # type: ignore[method-assign]
     step_until(ingest, ingest.source.partitions)
-    ingest._start = start  # type: ignore[method-assign]
+    ingest.starter.assigned = assigned  # type: ignore[method-assign]
     produce(broker, topic, 100, 120)
     ingest.source.aim()
     step_until(ingest, ingest.done, drain=True)
@@ -288,4 +289,67 @@ def test_a_broker_that_does_not_answer_for_a_while_ends_nothing(broker: Any, tmp
     ingest.close()
     assert silent == [0]
     assert numbers(settings) == [number for number in range(100) if number % 10]
+    intervals_are_whole(settings)
+
+
+def test_transactions_that_fail_again_and_again_do_not_hold_the_lake_back(broker: Any, tmp_path: Path) -> None:
+    """As a twin that fences us each time does it. The stream is tried ever more seldom, and once it goes it has every reject once."""
+    topic = broker.create_topic(broker.unique("fenced"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_age_s=3))
+    produce(broker, topic, 0, 1000, poison_every=100)
+    ingest = ingest_of(settings, stream=True)
+    step_until(ingest, ingest.source.partitions)
+    assert ingest.publisher
+    transaction, tried = ingest.publisher.transaction, []
+
+    def fenced(*_: Any) -> None:
+        tried.append(time.monotonic())
+        raise OwnershipLost("it was aborted: another producer has our transactional.id")
+
+    ingest.publisher.transaction = fenced  # type: ignore[method-assign]
+    until, waits = time.monotonic() + 8, ingest.flow.metrics.stream_waits
+    while time.monotonic() < until:
+        ingest.step()
+    assert 3 <= len(tried) <= 6  # at 0.5 s each without pauses: 16
+    assert ingest.flow.totals.records == 1000
+    assert ingest.blocked.startswith("it was aborted")
+    assert waits._value.get() == 1
+    ingest.publisher.transaction = transaction  # type: ignore[method-assign]
+    produce(broker, topic, 1000, 1100, poison_every=100)
+    ingest.source.aim()
+    step_until(ingest, ingest.done, drain=True)
+    assert (ingest.blocked, waits._value.get(), ingest.flow.totals.records) == ("", 0, 1100)
+    ingest.close()
+    assert sorted(message.value() for message in read_all(broker, settings.stream.rejects_topic, 12, timeout_s=5)) == sorted(
+        b"\xff\xfe\xfd%d" % number for number in range(0, 1100, 100)
+    )
+    assert numbers(settings) == [number for number in range(1100) if number % 100]
+    intervals_are_whole(settings)
+
+
+def test_storage_that_fails_during_a_restart_is_waited_for_and_sigterm_is_not_held_up(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = broker.create_topic(broker.unique("restart"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 100)
+    ingest = ingest_of(settings)
+    step_until(ingest, lambda: ingest.flow.records_read == 100)
+    with monkeypatch.context() as broken:
+
+        def unanswered(*_: Any) -> None:
+            raise TracebraidError("cannot read the lake: timed out", transient=True)
+
+        broken.setattr(Lake, "read_ledgers", unanswered)
+        ingest.doubt = OwnershipLost("somebody else came between")
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            began_s = time.monotonic()
+            ingest.step()
+            assert time.monotonic() - began_s < 1  # so a stop is heeded
+        assert ingest.blocked == "cannot read the lake: timed out"
+        assert not ingest.done()
+        ingest.finish()
+    ingest.source.aim()
+    step_until(ingest, ingest.done, drain=True)
+    ingest.close()
+    assert numbers(settings) == list(range(100))
     intervals_are_whole(settings)

@@ -42,7 +42,7 @@ def test_ready_once_the_group_has_let_us_in_the_loop_turns_and_the_lake_takes_cy
     run_ingest(settings, drain=True, metrics=metrics, watch=watch.turned)
     assert (watch.why_not_ready(), watch.uncommitted_s()) == ("", 0.0)
     assert watch.ingest is not None
-    watch.ingest.blocked = "the disk does not answer"
+    watch.ingest._lake.why = "the disk does not answer"
     assert watch.why_not_ready() == "the disk does not answer"
     ahead_s[0] = SLOW_S + 1
     assert (watch.why_not_ready(), watch.why_not_alive()) == ("the loop has not turned for 61 s", "")

@@ -20,6 +20,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.source.cluster import Cluster
 from tracebraid.pipeline.source.kafka import KafkaSource
+from tracebraid.pipeline.start import Starter
 from tracebraid.pipeline.store import cycle, lake, ledger
 from tracebraid.pipeline.store.lake import Lake
 
@@ -102,7 +103,7 @@ MUTATIONS = {
     "watermarks are committed before their offsets": Mutation(Publisher, "transaction", _watermarks_apart),
     "offsets are committed by anybody": Mutation(KafkaSource, "group_metadata", lambda _: NO_MEMBER),
     "the group's offsets go by the topic's name": Mutation(Cluster, "committed", _by_name),
-    "the stream's start is not written down": Mutation(Ingest, "_pin_stream", lambda *_: None),
+    "the stream's start is not written down": Mutation(Starter, "_pin_stream", lambda *_: None),
     "topics made again are not noticed": Mutation(KafkaSource, "stale", lambda _: []),
     "a revoked partition stays open": Mutation(Ingest, "revoked", _revoked_without_a_word),
     "a lost partition stays open": Mutation(Ingest, "lost", _revoked_without_a_word),

@@ -65,7 +65,7 @@ def test_a_partition_that_was_never_read_has_no_ledger(place: Place) -> None:
     assert lake.read_ledger(P) == Held(7, {}, 7)
     lake.commit(Cycle([], [], [], [Interval(P, "lost", "retention", 7, 99)], {P: 7}, GROUP))
     assert lake.read_ledger(P) == Held(100, {}, 100)
-    assert (lake.knows_any([P, Q]), lake.knows_any([Q]), lake.knows_any([partition(5, "other")])) == (True, False, False)
+    assert (lake.started([P, Q]), lake.started([Q]), lake.started([partition(5, "other")])) == ({P}, set(), set())
 
 
 @pytest.mark.parametrize("step", ["checked", "written"])
