@@ -16,7 +16,8 @@ from tracebraid.jobs.common import config_option, json_option, start
 def command(trace_id: str, config: str | None, as_json: bool, everything: bool, tree: bool) -> None:
     """Show one trace: its spans as a tree, with offsets, durations and errors, and its log lines in place.
 
-    TRACE_ID in any spelling: 32 or 16 hex characters, upper case, with dashes, a whole traceparent, X-Ray's, Datadog's decimal.
+    TRACE_ID in any spelling that is read in logs: 32 or 16 hex characters, upper case, with dashes, Datadog's decimal, base64, a whole
+    traceparent, b3 or uber-trace-id, X-Ray's, Google's.
     To a pipe, one JSON object a line: the trace, then its spans and log lines in order.
 
     Example: tracebraid trace 4bf92f3577b34da6a3ce929d0e0e4736

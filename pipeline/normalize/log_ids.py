@@ -11,9 +11,9 @@ A field that says it is a trace id and holds none is `invalid`, if no other plac
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tracebraid.pipeline.kernel.trace_context import ABSENT, Context, parse_context, parse_span_id
 from tracebraid.pipeline.normalize.log_picks import Pick, Picks
 from tracebraid.pipeline.normalize.log_text import ids_in
-from tracebraid.pipeline.normalize.trace_id import ABSENT, Context, parse_context, parse_span_id
 
 _TRUE, _FALSE = frozenset({"true", "True", "1", "01"}), frozenset({"false", "False", "0", "00"})
 

@@ -12,9 +12,9 @@ import re
 from typing import NamedTuple
 
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.trace_context import Context, parse_context, parse_span_id
 from tracebraid.pipeline.normalize.log_time import Moment, parse_time
 from tracebraid.pipeline.normalize.severity import SYSLOG, severity_number
-from tracebraid.pipeline.normalize.trace_id import Context, parse_context, parse_span_id
 
 _HEAD_CHARS = 200  # where a line has its level
 _TRIES_MAX = 8

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracebraid.pipeline.kernel.environment import load_settings
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
+from tracebraid.pipeline.kernel.trace_context import parse_trace_id
 from tracebraid.pipeline.query.connection import literal
 from tracebraid.pipeline.query.render import to_text
 from tracebraid.pipeline.query.snapshot import Snapshot, take
@@ -18,10 +19,7 @@ from tracebraid.pipeline.query.statement import question
 
 _SPAN = "trace_id, span_id, parent_span_id, service_name, name, kind, start_time, start_unix_nano, end_unix_nano, duration_ns, status_code, status_message"
 _LOG = "trace_id, span_id, service_name, time, time_unix_nano, severity_number, severity_text, logger, body, exception_type, exception_message"
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_XRAY = re.compile(r"(?:root=)?1-([0-9a-f]{8})-([0-9a-f]{24})(?:;.*)?")
 _HEX = re.compile(r"[0-9a-f]{1,32}")
-_DECIMAL = re.compile(r"[0-9]{1,20}")
 SERVER_SIDES = ("SERVER", "CONSUMER")
 Row = dict[str, Any]
 
@@ -83,23 +81,21 @@ def trace(trace_id: str, lake: str | None = None, *, config: str | None = None) 
 
 
 def candidates(text: str) -> list[str]:
-    """Canonical ids that the text may mean, the likeliest first: hex of up to 32 digits with or without dashes, traceparent, X-Ray, decimal.
+    """Canonical ids that the text may mean, the likeliest first: any spelling that logs are read in, in either case, and hex of up to 32 digits.
 
-    Raises UsageError where it is no id.
+    Digits alone are decimal too, as Datadog writes ids: first where there are 17 to 20 of them, else last. Raises UsageError where it is no id.
     """
-    plain = text.strip().lower().removeprefix("0x")
-    if found := _TRACEPARENT.fullmatch(plain):
-        plain = found[1]
-    elif found := _XRAY.fullmatch(plain):
-        plain = found[1] + found[2]
-    plain = plain.replace("-", "")
-    decimal = [f"{int(plain):032x}"] if _DECIMAL.fullmatch(plain) and int(plain) < 2**64 else []
-    # Of 17 to 20 digits an id is decimal, as Datadog writes it; a shorter one is first taken as hex.
-    ids = [*decimal, plain.zfill(32)] if 16 < len(plain) <= 20 else [plain.zfill(32), *decimal]
-    ids = [name for name in ids if _HEX.fullmatch(plain) and name.strip("0")]
-    if not ids:
-        raise UsageError(f"{text!r} is no trace id", "Give 16 or 32 hex characters, a traceparent, or a decimal of 64 bits")
-    return list(dict.fromkeys(ids))
+    low = text.strip().lower().removeprefix("0x")
+    found = parse_trace_id(text) or parse_trace_id(low)  # base64 has two cases, traceparent one
+    plain = low.replace("-", "")
+    if (found and plain != low) or not _HEX.fullmatch(plain):
+        ids = [found]
+    else:
+        ids = [found, plain.zfill(32), parse_trace_id(plain, decimal=True) if plain.isdecimal() else None]
+    given = [name for name in dict.fromkeys(ids) if name and name.strip("0")]
+    if not given:
+        raise UsageError(f"{text!r} is no trace id", "Give 16 or 32 hex characters, a decimal of 64 bits, or a header: traceparent, b3, uber-trace-id, X-Ray's")
+    return given
 
 
 def find(snapshot: Snapshot, text: str) -> Trace:

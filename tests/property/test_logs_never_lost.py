@@ -14,9 +14,10 @@ from tracebraid.pipeline.decode.flatten import flatten
 from tracebraid.pipeline.decode.json_value import scalar
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.trace_context import parse_span_id, parse_trace_id
 from tracebraid.pipeline.normalize.log_fields import NAMES
 from tracebraid.pipeline.normalize.log_text import ids_in, level_in, origin_in, time_in
-from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, parse_span_id, parse_trace_id
+from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
 from tracebraid.schemas.logs import LOGS
 
 KNOWN_NAMES = sorted(name for names in NAMES.values() for name in names)

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tracebraid.pipeline.normalize.trace_id import ABSENT, Context, canonical_span_ids, canonical_trace_ids, parse_context, parse_span_id
+from tracebraid.pipeline.kernel.trace_context import ABSENT, Context, parse_context, parse_span_id
+from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "trace_ids.json").read_text(encoding="utf-8"))
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -26,6 +26,16 @@ W3C = "4bf92f3577b34da6a3ce929d0e0e4736"
         ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1", ["5759e988bd862e3fe1be46a994272793"]),
         (" 0xA3CE929D0E0E4736 ", ["0" * 16 + "a3ce929d0e0e4736"]),
         ("11803532876627986230", ["0" * 16 + "a3ce929d0e0e4736", "0" * 12 + "11803532876627986230"]),
+        (f"00-{W3C}-00f067aa0ba902b7-01".upper(), [W3C]),
+        (f"{W3C}-00f067aa0ba902b7-1", [W3C]),
+        ("a3ce929d0e0e4736-00f067aa0ba902b7-1-05e3ac9a4f6e3b90", ["0" * 16 + "a3ce929d0e0e4736"]),
+        (f"{W3C}:00f067aa0ba902b7:0:1", [W3C]),
+        ("3ce929d0e0e4736%3A0f067aa0ba902b7%3A0%3A1", ["0" * 17 + "3ce929d0e0e4736"]),
+        (f"projects/shop/traces/{W3C}", [W3C]),
+        (f"{W3C}/67667974448284343;o=1", [W3C]),
+        ("S/kvNXezTaajzpKdDg5HNg==", [W3C]),
+        ("1234567890123456", ["0" * 16 + "1234567890123456", f"{1234567890123456:032x}"]),
+        ("a3ce-929d-0e0e-4736", ["0" * 16 + "a3ce929d0e0e4736"]),
         ("12345", ["0" * 27 + "12345", f"{12345:032x}"]),
     ],
 )
@@ -33,7 +43,7 @@ def test_ids_in_every_spelling(text: str, ids: list[str]) -> None:
     assert candidates(text) == ids
 
 
-@pytest.mark.parametrize("text", ["", "xyz", "0", "0" * 32, W3C + "0", "-", "' OR 1=1"])
+@pytest.mark.parametrize("text", ["", "xyz", "0", "0" * 32, W3C + "0", "-", "' OR 1=1", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"{W3C}:x:0:1"])
 def test_no_id(text: str) -> None:
     with pytest.raises(UsageError, match="is no trace id"):
         candidates(text)
