@@ -10,7 +10,7 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constr
 MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint bench torture torture-points simulate soak clean
+.PHONY: help install demo test lint bench torture simulate soak clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -35,9 +35,6 @@ bench: $(VENV)/test  ## the measurements
 
 torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'
 	@$(RUN)/python -m tests.torture $(ARGS)
-
-torture-points: $(VENV)/test  ## each step of the protocol killed once, and broken products found out, for some minutes
-	@$(RUN)/python -m pytest -m torture tests/integration/test_torture.py $(ARGS)
 
 simulate: $(VENV)/test  ## 10,000 seeds of the whole flow in a virtual world; ARGS='--seed 7' tells one
 	@$(RUN)/python -m tests.simulation $(ARGS)

@@ -1,6 +1,6 @@
 """Torture in small: each point of the protocol once; and the test of the test: a product that is broken is found out.
 
-`make torture-points` runs these, for some minutes; `make torture` runs it at length, by chance.
+`make torture` runs it at length, by chance. Whatever a script waits for may take its time: on a busy machine it lasts longer, and finds the same.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from tests.torture.schedule import Chance, Fate, Script
 from tests.torture.steps import STEPS
 from tests.torture.world import Disk, World
 
-pytestmark = [pytest.mark.broker, pytest.mark.torture, pytest.mark.timeout(180)]
-SECONDS_MAX = 80
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
+SECONDS_MAX = 400
 
 
-def torture(broker: Any, folder: Path, script: Script, *, consumers: int = 1, records: int = 6_000, broken: str = "") -> Outcome:
-    plan = Plan(kills=len(script.fates), seconds=SECONDS_MAX, records=records, consumers=consumers, session_ms=1500, broken=broken)
+def torture(broker: Any, folder: Path, script: Script, *, records: int = 6_000, broken: str = "") -> Outcome:
+    plan = Plan(kills=len(script.fates), seconds=SECONDS_MAX, records=records, consumers=1, session_ms=1500, broken=broken)
     outcome = Torture(World(broker, folder, Disk(folder / "lake", mount=False)), script, plan).run()
     print(*lines(outcome), sep="\n")
     return outcome
@@ -45,11 +45,12 @@ def test_each_step_of_a_lone_consumer_once(broker: Any, tmp_path: Path) -> None:
 
 def test_rebalances_and_zombies(broker: Any, tmp_path: Path) -> None:
     """SIGKILL while partitions are taken away; consumers that are stopped until another has their partitions, and then go on."""
-    steps = [("kill", "revoking"), ("kill", "revoked"), ("stop", "written"), ("stop", "committed rejects"), ("stop", "sent offsets")]
-    fates = [Fate(action, step, after_s=6) for action, step in steps]
-    outcome = torture(broker, tmp_path, Script(fates), consumers=2)
+    joined = [Fate("kill", "revoking", joined=True), Fate("kill", "revoked", joined=True)]
+    zombies = [Fate("stop", "committed rejects"), Fate("stop", "sent offsets")]
+    script = Script([Fate("stop", "written", also=("lost",)), *joined, *zombies])
+    outcome = torture(broker, tmp_path, script)
     assert outcome.problems == []
-    assert [fate for fate in fates if not outcome.fallen[fate.action, fate.step]] == []
+    assert [wanted for wanted in script.wanted if not outcome.fallen[wanted]] == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ In: how many kills, a seed, a time. Out: the table of faults and what was found.
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 1
     folder = Path(tempfile.mkdtemp(prefix="tracebraid-torture-"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, we leave nothing behind either
     disk = Disk(folder / "lake", mount=True)
     try:
         with kafka.running_broker() as broker:

@@ -4,12 +4,14 @@ In: the lake's files, the rejects topic, the list of what was sent. Out: what is
 named by delta-rs, read by DuckDB.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import duckdb
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, though not by name
 from deltalake import DeltaTable
 
 from tests.torture.workload import POISON, Sent, Topic, kind_of, rows_of
@@ -19,8 +21,11 @@ NUMBER = {
     "spans": "attributes['number']::bigint",
     "rejects": "record_value",
 }
+GROUP = "tracebraid.group"  # the property of `intervals` that names the group
 COMMON = "kafka_topic_id, kafka_partition, kafka_offset, record_index"
 SAMPLES = 5
+OPEN_S_MAX = 90.0  # a transaction that a kill left open is aborted by the broker: its timeout of 15 s, and 10 s between the broker's looks
+LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class Row(NamedTuple):
@@ -106,6 +111,29 @@ def _judge(sent: Sent, there: list[Row], *, gone: bool, reached: bool, current: 
         yield "at a wrong position"
     if (there or not gone) and (current or reached) and len(set(indexes)) < rows_of(sent.number):
         yield "missing"
+
+
+def await_transactions(client: dict[str, str], topic: str) -> None:
+    """Until no transaction is open on the topic: what was committed behind one cannot be read before. Raises TimeoutError."""
+    admin, deadline_s = AdminClient({**client, "log_level": 0}), time.monotonic() + OPEN_S_MAX
+    wanted = {TopicPartition(topic, number): LATEST for number in admin.list_topics(topic, timeout=10).topics[topic].partitions}
+
+    def ends(level: Any) -> list[int]:
+        return [asked.result().offset for asked in admin.list_offsets(wanted, isolation_level=level, request_timeout=10).values()]
+
+    while ends(IsolationLevel.READ_COMMITTED) != ends(IsolationLevel.READ_UNCOMMITTED):
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"a transaction is open on {topic} since {OPEN_S_MAX:g} s")
+        time.sleep(0.2)
+
+
+def check_group(lake: str, client: dict[str, str], ends: dict[tuple[str, int], tuple[int, int]]) -> list[str]:
+    """The group's offset stands at the end of every partition. ends: first offset and end, by topic and partition."""
+    group = DeltaTable(f"{lake}/intervals").metadata().configuration[GROUP]
+    admin = AdminClient({**client, "log_level": 0})
+    told = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True, request_timeout=30)[group].result()
+    at = {(each.topic, each.partition): each.offset for each in told.topic_partitions}
+    return [f"the group stands at {at.get(place)} of {place[0]}[{place[1]}], which ends at {end}" for place, (_, end) in ends.items() if at.get(place) != end]
 
 
 def read_rejects(client: dict[str, str], topic: str) -> Counter[int]:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.torture.worker import STEP_BYTES, Orders
@@ -18,16 +19,20 @@ TERM_S_MAX = 20.0  # within which a consumer that is asked to stop has done so
 
 @dataclass
 class Life:
-    """One process. `ends_s`: when it is ended from outside, by `how`; `term_s`: when it was asked to stop; `stopped_s`: when it was stopped."""
+    """One process. `ends_s`: when it is ended from outside, by `how`. `joined`: another joins once it has partitions. When it was asked to stop:
+    `term_s`; stopped: `stopped_s`; woken: `woken_s`."""
 
     process: subprocess.Popen[bytes]
     orders: Orders
-    ends_s: float
-    how: str
     log: Path
     out: Path
+    ends_s: float = 0.0
+    how: str = ""
     term_s: float = 0.0
     stopped_s: float = 0.0
+    joined: bool = False
+    began_s: float = field(default_factory=time.monotonic)
+    woken_s: float = 0.0
 
     def signal(self, number: int) -> None:
         """To our own child, which is there until we wait for it."""
@@ -37,6 +42,10 @@ class Life:
         """The step that it passed last; '' before the first."""
         path = Path(self.orders.last_step)
         return path.read_bytes()[:STEP_BYTES].decode().strip() if path.exists() else ""
+
+    def assigned(self) -> bool:
+        """Whether it was given partitions."""
+        return b"partition assigned" in self.log.read_bytes()
 
     def said(self) -> str:
         """The last line of its log."""
@@ -57,7 +66,7 @@ class Consumers:
         self.started += 1
         return Orders(slot, str(self.folder / "faults"), str(self.folder / f"step-{self.started}"), **named)  # type: ignore[arg-type]
 
-    def start(self, orders: Orders, *, ends_s: float = 0.0, how: str = "", instance: str = "", arguments: tuple[str, ...] = ()) -> Life:
+    def start(self, orders: Orders, *, instance: str = "", arguments: tuple[str, ...] = ()) -> Life:
         """`instance`: a static member of the group; '' for a dynamic one."""
         environment = {**self.environment, **orders.environment()}
         if instance:
@@ -67,7 +76,7 @@ class Consumers:
         paths = self.folder / f"log-{number}", self.folder / f"out-{number}"
         with paths[0].open("wb") as log, paths[1].open("wb") as out:
             process = subprocess.Popen(command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=log)
-        return Life(process, orders, ends_s, how, *paths)
+        return Life(process, orders, *paths)
 
 
 def end(life: Life) -> None:

@@ -4,6 +4,7 @@ In: a world, a schedule. Out: an Outcome. Never: a process or a mount left behin
 """
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.torture.check import check_content, check_rejects, read_rejects
+from tests.torture.check import await_transactions, check_content, check_group, check_rejects, read_rejects
 from tests.torture.consumers import TERM_S_MAX, Consumers, Life, end
 from tests.torture.schedule import Chance, Fate, Script
 from tests.torture.world import World
@@ -24,6 +25,13 @@ LOOP_S = 0.05
 DRAIN_S_MAX = 240.0
 DISK_FULL_S = 4.0
 BACKLOG_SHARE = 0.25  # of all records, produced before the first consumer starts
+# What a script waits for comes in its own time, on a busy machine too.
+SCRIPT_TERM_S_MAX = 90.0
+TRICKLE_PER_S = 50  # records: a step that needs some always comes by
+SLEEP_S_MAX = 60.0  # a zombie sleeps so long at most until another has its place
+ROUND_S_MAX = 60.0  # and has so long to come back to reading
+LOSE_S_MAX = 15.0  # or to a kill that it has to expect: one whose partitions are going as it is stopped does not always lose them
+BACK_S = 2.0  # it reads for so long again
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Outcome:
 
 
 class Torture:
-    """Consumers in `plan.consumers` slots; a slot whose consumer has ended, or was stopped, gets another."""
+    """Consumers in `plan.consumers` slots; a slot whose consumer has ended, or was put beside (stopped, or to be joined), gets another."""
 
     def __init__(self, world: World, schedule: Chance | Script, plan: Plan) -> None:
         self.world, self.schedule, self.plan = world, schedule, plan
@@ -78,11 +86,12 @@ class Torture:
         self.consumers = Consumers(world.folder, environment, [topic.name for topic in world.topics])
         self.random = random.Random(plan.seed)
         self.slots: dict[str, Life | None] = {str(number): None for number in range(plan.consumers)}
-        self.zombies: list[Life] = []
+        self.beside: list[Life] = []
         self.outcome = Outcome()
         self.faults = Path(world.folder / "faults")
         self.faults_read = 0
         self.disk_full_until_s = 0.0
+        self.scripted = isinstance(schedule, Script)
         self.began_s = time.monotonic()
 
     def run(self) -> Outcome:
@@ -96,22 +105,24 @@ class Torture:
             self.drain()
             self.judge()
         finally:
-            for life in [*filter(None, self.slots.values()), *self.zombies]:
+            for life in self.living():
                 end(life)
         return self.outcome
+
+    def living(self) -> list[Life]:
+        return [*filter(None, self.slots.values()), *self.beside]
 
     def progress(self) -> float:
         """0 to 1."""
         passed_s = time.monotonic() - self.began_s
         if isinstance(self.schedule, Chance):
             return max(self.outcome.kills / self.plan.kills, passed_s / self.plan.seconds)
-        waiting = bool(self.zombies or self.schedule.world)
+        waiting = bool(self.beside or self.schedule.world)
         return max(min(self.schedule.share(self.outcome.fallen), 0.99 if waiting else 1.0), passed_s / self.plan.seconds)
 
     def turn(self) -> None:
         progress = self.progress()
-        wanted = self.plan.records * (BACKLOG_SHARE + (1 - BACKLOG_SHARE) * progress) - self.world.workload.next_number
-        self.world.produce(max(0, min(500, int(wanted))))
+        self.world.produce(self.wanted(progress))
         self.read_faults()
         for slot, life in self.slots.items():
             if life is None:
@@ -121,18 +132,31 @@ class Torture:
                 self.slots[slot] = None
             else:
                 self.hit(life)
-        for zombie in list(self.zombies):
-            self.wake(zombie)
+                if life.joined and life.assigned():
+                    self.put_beside(life)
+                    life.ends_s = time.monotonic() + ROUND_S_MAX
+        for life in list(self.beside):
+            self.tend(life)
         if self.disk_full_until_s and time.monotonic() >= self.disk_full_until_s:
             self.world.disk.empty()
             self.disk_full_until_s = 0.0
         if not self.disk_full_until_s and (kind := self.schedule.world_due(progress)):
             self.befall(kind)
 
+    def wanted(self, progress: float) -> int:
+        """Records to produce now."""
+        trickle = TRICKLE_PER_S * (time.monotonic() - self.began_s) if self.scripted else 0
+        behind = self.plan.records * (BACKLOG_SHARE + (1 - BACKLOG_SHARE) * progress) + trickle - self.world.workload.next_number
+        return min(500, int(behind)) if behind >= 20 else 0
+
     # Lives.
 
-    def begin(self, slot: str, fate: Fate | None = None) -> Life:
-        fate = fate or self.schedule.next_fate(self.outcome.fallen)
+    def next_fate(self) -> Fate:
+        under_way = {(life.orders.action, life.orders.step) for life in self.living()}
+        return self.schedule.next_fate(self.outcome.fallen, under_way)
+
+    def begin(self, slot: str) -> Life:
+        fate = self.next_fate()
         orders = self.consumers.orders(
             slot,
             action=fate.action,
@@ -143,15 +167,23 @@ class Torture:
             seed=self.random.randrange(2**32),
             broken=self.plan.broken,
         )
-        ends_s = time.monotonic() + fate.after_s * self.random.uniform(0.5, 1.5)
-        return self.consumers.start(orders, ends_s=ends_s, how=fate.how, instance=f"torture-{slot}" if fate.static else "")
+        life = self.consumers.start(orders, instance=f"torture-{slot}" if fate.static else "")
+        life.ends_s, life.how, life.joined = time.monotonic() + fate.after_s * self.random.uniform(0.5, 1.5), fate.how, fate.joined
+        return life
 
     def hit(self, life: Life) -> None:
         """End it from outside, once its time has come."""
         now_s = time.monotonic()
-        if life.term_s:
-            if now_s > life.term_s + TERM_S_MAX:
-                self.outcome.problems.append(f"{life.log.name} did not end within {TERM_S_MAX:g} s of SIGTERM; last step: {life.last_step()}")
+        if self.scripted and not life.last_step():
+            life.ends_s = max(life.ends_s, now_s + 3)  # its time begins when it does
+        elif self.scripted and life.ends_s == math.inf and self.next_fate().action:
+            life.ends_s = now_s  # it had nothing to expect, and is in the place of one that has
+        elif self.may_go(life):
+            life.woken_s, life.ends_s, life.how = 0.0, now_s + BACK_S, "term"
+        elif life.term_s:
+            limit_s = SCRIPT_TERM_S_MAX if self.scripted else TERM_S_MAX
+            if now_s > life.term_s + limit_s:
+                self.outcome.problems.append(f"{life.log.name} did not end within {limit_s:g} s of SIGTERM; last step: {life.last_step()}")
                 self.kill(life)
         elif now_s >= life.ends_s:
             if life.how == "term" and not self.disk_full_until_s:
@@ -171,23 +203,37 @@ class Torture:
             life.process.wait()
 
     def stopped(self, life: Life) -> None:
-        """Its slot goes to another; it comes back when its session is over."""
+        """Its slot goes to another; it comes back when its session is over and, in a script, the other has begun."""
         life.stopped_s = time.monotonic()
-        self.zombies.append(life)
-        if self.slots[life.orders.slot] is life:
-            self.slots[life.orders.slot] = None
+        self.put_beside(life)
 
-    def wake(self, zombie: Life) -> None:
-        now_s = time.monotonic()
-        if zombie.process.poll() is not None:
-            self.ended(zombie)
-            self.zombies.remove(zombie)
-        elif zombie.stopped_s:
-            if now_s >= zombie.stopped_s + self.plan.session_ms / 1000 + 1.5:
-                zombie.stopped_s, zombie.how, zombie.ends_s = 0.0, "kill", now_s + self.random.uniform(2, 6)
-                zombie.signal(signal.SIGCONT)
-        else:
-            self.hit(zombie)
+    def put_beside(self, life: Life) -> None:
+        """Its slot goes to another."""
+        life.joined = False
+        self.beside.append(life)
+        self.slots[life.orders.slot] = None
+
+    def tend(self, life: Life) -> None:
+        if life.process.poll() is not None:
+            self.ended(life)
+            self.beside.remove(life)
+        elif not life.stopped_s:
+            self.hit(life)
+        elif self.may_wake(life):
+            life.stopped_s, life.woken_s, life.how = 0.0, time.monotonic(), "kill"
+            round_s = LOSE_S_MAX if life.orders.also else ROUND_S_MAX
+            life.ends_s = life.woken_s + (round_s if self.scripted else self.random.uniform(2, 6))
+            life.signal(signal.SIGCONT)
+
+    def may_wake(self, zombie: Life) -> bool:
+        """When its session is over and, in a script, another has been given partitions."""
+        asleep_s = time.monotonic() - zombie.stopped_s
+        replaced = any(life.began_s > zombie.stopped_s and life.assigned() for life in self.living())
+        return asleep_s >= self.plan.session_ms / 1000 + 1.5 and (replaced or not self.scripted or asleep_s > SLEEP_S_MAX)
+
+    def may_go(self, zombie: Life) -> bool:
+        """Whether a script's zombie has come back to reading, and has no kill to expect: it is asked to stop, so that no transaction of its stays open."""
+        return self.scripted and zombie.woken_s > 0 and not zombie.orders.also and zombie.last_step() == "polled"
 
     def ended(self, life: Life) -> None:
         """By itself, or by its orders."""
@@ -239,7 +285,7 @@ class Torture:
     def overtake(self) -> None:
         """Retention takes what nobody has read yet, while all consumers are dead, or held for a moment."""
         lives = [life for life in self.slots.values() if life and life.process.poll() is None]
-        dead = self.random.random() < 0.5
+        dead = self.scripted or self.random.random() < 0.5  # one that is held may have fetched them already
         for life in lives:
             if dead:
                 self.kill(life)
@@ -255,9 +301,9 @@ class Torture:
     def stop_all(self) -> None:
         if self.disk_full_until_s:
             self.world.disk.empty()
-        for zombie in self.zombies:
-            zombie.signal(signal.SIGCONT)
-        lives = [*filter(None, self.slots.values()), *self.zombies]
+        for life in self.beside:
+            life.signal(signal.SIGCONT)
+        lives = self.living()
         for life in lives:
             life.signal(signal.SIGTERM)
         deadline_s = time.monotonic() + TERM_S_MAX
@@ -266,7 +312,7 @@ class Torture:
                 life.process.wait(max(0.1, deadline_s - time.monotonic()))
             end(life)
         self.read_faults()
-        self.slots, self.zombies = {}, []
+        self.slots, self.beside = {}, []
 
     def drain(self) -> None:
         """Two consumers without faults, then one for what neither had when it ended, read all that is left; the next finds nothing to do."""
@@ -293,7 +339,10 @@ class Torture:
     def judge(self) -> None:
         world, outcome = self.world, self.outcome
         outcome.problems += check_content(world.lake, world.topics)
-        low = {(topic.name, number): ends[0] for topic in world.topics for number, ends in world.watermarks(topic).items()}
+        ends = {(topic.name, number): each for topic in world.topics for number, each in world.watermarks(topic).items()}
+        low = {place: first for place, (first, _) in ends.items()}
+        outcome.problems += check_group(world.lake, world.broker.client, ends)
+        await_transactions(world.broker.client, world.rejects_topic)
         published = read_rejects(world.broker.client, world.rejects_topic)
         outcome.problems += check_rejects(published, world.topics, low)
         report = examine(world.lake, world.broker.client, options=Options(rejects_topic=world.rejects_topic))

@@ -3,22 +3,26 @@
 In: what has fallen so far. Out: what the next life of a consumer has to expect, which fault of the world is due. Never: a clock.
 """
 
+import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tests.torture.steps import STEPS
 
 RARE = ("start pinned", "loss written", "lost")  # these come with faults of the world or of others, not in every life
 WORLD = ("broker killed and restarted", "partition added", "topic made again", "retention overtook", "disk full")
+TWICE = ("topic made again", "retention overtook")  # what is rare comes with them
 WORLD_EACH = 6
+RARE_EACH = 6  # until so many kills have fallen at a rare step, every life that passes it is killed; then every second
 LIFE_S = 25.0  # a life whose step does not come by is ended from outside
 
 
 @dataclass(frozen=True)
 class Fate:
-    """Orders for the worker (see worker.Orders), and what is done from outside: `how` (kill, stop, term) after `after_s`. static: a static member."""
+    """Orders for the worker (see worker.Orders), and what is done from outside: `how` (kill, stop, term) after `after_s`. static: a static member.
+    joined: another joins the group as soon as it has partitions, of which some are taken away then."""
 
     action: str = ""
     step: str = ""
@@ -28,23 +32,24 @@ class Fate:
     how: str = "kill"
     after_s: float = LIFE_S
     static: bool = False
+    joined: bool = False
 
 
 class Chance:
-    """Fates from a seed. A full run: every kind of fault of the world WORLD_EACH times, spread over it."""
+    """Fates from a seed. A full run: every kind of fault of the world WORLD_EACH times, those of TWICE twice as often, spread over it."""
 
     def __init__(self, seed: int, kills: int, *, disk: bool, broker: bool) -> None:
         self.random = random.Random(seed)
         kinds = [kind for kind in WORLD if (disk or kind != "disk full") and (broker or kind != "broker killed and restarted")]
         each = max(1, round(WORLD_EACH * min(1.0, kills / 200)))
-        world = [kind for kind in kinds for _ in range(each * (2 if kind == "topic made again" else 1))]
+        world = [kind for kind in kinds for _ in range(each * (2 if kind in TWICE else 1))]
         self.random.shuffle(world)
         self.world = [(0.05 + 0.9 * number / len(world), kind) for number, kind in enumerate(world)]
 
-    def next_fate(self, fallen: Counter[tuple[str, str]]) -> Fate:
+    def next_fate(self, fallen: Counter[tuple[str, str]], _: Collection[tuple[str, str]] = ()) -> Fate:
         """fallen: (action, step) → how often."""
         chance, static = self.random.random(), self.random.random() < 0.5
-        also = tuple(step for step in RARE if self.random.random() < 0.5)
+        also = tuple(step for step in RARE if self.random.random() < 0.5 or fallen["kill", step] < RARE_EACH)
         soon_s = self.random.uniform(1.5, 8)
         fate = Fate(also=also, doubtful=0.02, static=static, after_s=soon_s)
         if chance < 0.80:
@@ -63,20 +68,20 @@ class Chance:
 class Script:
     """Each fault of a list once, in its order; a life that ends without its fault has it again. world: kinds and when, by the share of faults fallen.
 
-    rare: steps at which whoever passes them first is killed."""
+    rare: steps at which whoever passes them first is killed. Where a fate names steps in `also`, it comes again until a kill has fallen at each."""
 
     def __init__(self, fates: Sequence[Fate], world: Sequence[tuple[float, str]] = (), rare: Sequence[str] = ()) -> None:
         self.fates, self.world, self.rare = list(fates), list(world), rare
-        self.wanted = Counter([(fate.action, fate.step) for fate in fates] + [("kill", step) for step in rare])
+        self.wanted = Counter({(fate.action, fate.step) for fate in fates} | {("kill", step) for step in (*rare, *(s for fate in fates for s in fate.also))})
 
-    def next_fate(self, fallen: Counter[tuple[str, str]]) -> Fate:
-        also = tuple(step for step in self.rare if not fallen["kill", step])
-        wanted = Counter[tuple[str, str]]()
+    def next_fate(self, fallen: Counter[tuple[str, str]], under_way: Collection[tuple[str, str]] = ()) -> Fate:
+        """under_way: what those that live have to expect; it is not given a second time."""
+        rare = tuple(step for step in self.rare if not fallen["kill", step])
         for fate in self.fates:
-            wanted[fate.action, fate.step] += 1
-            if fallen[fate.action, fate.step] < wanted[fate.action, fate.step]:
-                return replace(fate, also=also)
-        return Fate(also=also, after_s=LIFE_S)
+            also = tuple(step for step in fate.also if not fallen["kill", step])
+            if (also or not fallen[fate.action, fate.step]) and (fate.action, fate.step) not in under_way:
+                return replace(fate, also=rare + also)
+        return Fate(also=rare, how="term", after_s=math.inf)
 
     def share(self, fallen: Counter[tuple[str, str]]) -> float:
         """Of what is wanted, how much has fallen."""

@@ -115,7 +115,7 @@ def install(hook: Hook) -> None:
 
     around(Lake, "__init__", lake)
     around(Publisher, "__init__", publisher)
-    around(Lake, "read_ledger", after("ledgers read"))
+    around(Lake, "read_ledgers" if hasattr(Lake, "read_ledgers") else "read_ledger", after("ledgers read"))
     around(Flow, "account", account)
     around(KafkaSource, "poll", after("polled"))
     around(Flow, "flush_lake", after("lake flushed", "committed intervals"))
@@ -128,13 +128,17 @@ def install_leaving(hook: Hook, ingest: Any) -> None:
         if partitions:
             hook.passing("revoking")
         hook.leaving += 1
-        method(partitions)
-        hook.leaving -= 1
+        try:
+            method(partitions)
+        finally:
+            hook.leaving -= 1
 
     def finish(method: Any, _: Any) -> None:
         hook.leaving += 1
-        method()
-        hook.leaving -= 1
+        try:
+            method()
+        finally:
+            hook.leaving -= 1
         if hook.leaving:
             hook.passing("revoked")
 
