@@ -6,7 +6,7 @@ In: cycles (rows and the intervals of offsets they come from). Out: committed ve
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from tracebraid.pipeline.kernel.clock import Clock
@@ -31,7 +31,7 @@ from tracebraid.pipeline.store.ledger import (
     positions_from,
 )
 from tracebraid.pipeline.store.parquet import DAY, write_rows
-from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_options, lake_url, open_table, table_files
+from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_columns, check_options, lake_url, open_table, table_files
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
@@ -62,6 +62,7 @@ class Lake:
         self._marks: dict[str, dict[Partition, int]] = {name: {} for name in tables}
         # Partitions whose ledgers were read, and of which no cycle was committed since: the writer before us may still be about.
         self._unfenced: set[Partition] = set()
+        self._schemas: dict[str, Schema] = {}  # what our files were last seen to fit
         # Log entries up to this version are durable, with all that a checkpoint covers.
         self._synced = {name: table.version() - 2 * CHECKPOINT_INTERVAL for name, table in tables.items()}
 
@@ -269,12 +270,16 @@ class Lake:
         self._marks[name].update(marks)
 
     def _append(self, name: str, snapshot: DeltaTable, files: Sequence[File], moves: Sequence[Transaction]) -> None:
+        schema = snapshot.schema()
+        if schema != self._schemas.get(name):  # a column may have been added meanwhile, or made something that our files are not
+            check_columns(schema, next(table for table in TABLES if table.name == name), f"{self.url}/{name}")
+            self._schemas[name] = schema
         now_ms = self._clock.unix_nano() // 1_000_000
         adds: list[AddAction | RemoveAction] = [AddAction(file.path, file.bytes, {DAY: file.day}, now_ms, True, file.statistics) for file in files]
         snapshot.create_write_transaction(
             adds,
             mode="append",
-            schema=snapshot.schema(),
+            schema=schema,
             partition_by=[DAY],
             commit_properties=CommitProperties(app_transactions=list(moves), max_commit_retries=DELTA_RETRIES),
         )

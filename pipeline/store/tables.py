@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from deltalake import CommitProperties, DeltaTable
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
@@ -123,6 +123,17 @@ def _create(place: str, table: Table, options: Mapping[str, str]) -> DeltaTable:
         raise explain(error, f"make the table {place}") from error
 
 
+def check_columns(found: Schema, table: Table, place: str) -> None:
+    """Raises TracebraidError where rows of ours would not fit: a column of ours lacks or has another type, or a strange one may not be null."""
+    ours = {field.name: field for field in Schema.from_arrow(table.arrow).fields}
+    theirs = {field.name: field for field in found.fields}
+    changed = [name for name, field in ours.items() if name not in theirs or (theirs[name].type, theirs[name].nullable) != (field.type, field.nullable)]
+    if wrong := changed + [name for name, field in theirs.items() if name not in ours and not field.nullable]:
+        raise TracebraidError(
+            f"columns of the table {place} are not as tracebraid made them: {', '.join(wrong)}", "Another program changed it; restore its log"
+        )
+
+
 def _check(found: DeltaTable, table: Table, place: str) -> None:
     version = found.metadata().configuration.get(SCHEMA_VERSION)
     if version is None or not version.isdigit():
@@ -130,6 +141,8 @@ def _check(found: DeltaTable, table: Table, place: str) -> None:
     if int(version) > table.version:
         raise TracebraidError(f"the table {place} has schema version {version}, this tracebraid knows {table.version}", "Upgrade tracebraid")
     protocol = found.protocol()
+    if int(version) == table.version:
+        check_columns(found.schema(), table, place)
     reader, writer = protocol.min_reader_version, protocol.min_writer_version
     if (reader, writer) != PROTOCOL:
         raise TracebraidError(f"the table {place} has Delta protocol {reader}/{writer}, tracebraid knows 1/2", "Another program changed it; restore its log")

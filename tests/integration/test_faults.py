@@ -11,6 +11,7 @@ import pytest
 from tests.integration.test_ingest import intervals_are_whole, numbers, produce, read_all, settings_for, with_rejects_topic
 from tracebraid import connect
 from tracebraid.pipeline.flow import Flow, Ingest, run_ingest
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
@@ -55,8 +56,8 @@ def test_storage_that_fails_and_comes_back_costs_nothing(broker: Any, tmp_path: 
     """The same cycle is given again; meanwhile nothing is read, and the group stays alive beyond its session."""
     topic = broker.create_topic(broker.unique("storage"))
     settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_records=100))
-    limits = {"session.timeout.ms": "1500", "max.poll.interval.ms": "1500", "heartbeat.interval.ms": "200"}
-    settings = Settings(**{**settings.model_dump(), "client": limits})
+    client = {"session.timeout.ms": "1500", "max.poll.interval.ms": "1500", "heartbeat.interval.ms": "200"}
+    settings = Settings(**{**settings.model_dump(), "client": client})
     produce(broker, topic, 0, 500, poison_every=50)
     ingest = ingest_of(settings)
     failing = [step]
@@ -101,6 +102,28 @@ def test_storage_that_fails_for_good_ends_the_process(broker: Any, tmp_path: Pat
     monkeypatch.undo()
     run_ingest(settings, drain=True)
     assert numbers(settings) == list(range(100))
+
+
+def test_storage_that_fails_and_nobody_knows_why_is_tried_a_few_times(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = broker.create_topic(broker.unique("strange"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 100)
+    run_ingest(settings, drain=True)
+    produce(broker, topic, 100, 200)
+    tried: list[str] = []
+
+    def strange(at: str) -> None:
+        tried.append(at)
+        raise TracebraidError("cannot write: it said 42", "Look at it", unknown=True)
+
+    with_fault(monkeypatch, strange)
+    monkeypatch.setattr(limits, "unknown_failures_max", 3)
+    with pytest.raises(TracebraidError, match=r"it said 42 \(3 times\)\. Look at it") as error:
+        run_ingest(settings, drain=True)
+    assert (tried, error.value.transient) == (["checked"] * 3, False)
+    monkeypatch.undo()
+    run_ingest(settings, drain=True)
+    assert numbers(settings) == list(range(200))
 
 
 def test_a_drain_waits_for_the_storage(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties
+from deltalake import CommitProperties, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from tests.simulation.transform import Rows, place_of
@@ -35,6 +35,7 @@ POSITIONS = pa.schema(
         ("kafka_cluster", pa.string()),
     ]
 )
+SCHEMAS = {table.name: Schema.from_arrow(table.arrow) for table in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,8 @@ class Table:
     def protocol(self) -> Any:
         return SimpleNamespace(min_reader_version=PROTOCOL[0], min_writer_version=PROTOCOL[1])
 
-    def schema(self) -> None:
-        return None
+    def schema(self) -> Schema:
+        return SCHEMAS[self._log.name]
 
     def set_table_properties(self, properties: Mapping[str, str], *, raise_if_not_exists: bool) -> None:
         self._store.fail(f"claim {self._log.name}")
@@ -215,7 +216,7 @@ class Table:
         self._log.entries.append(Entry(properties=dict(properties)))
 
     def create_write_transaction(
-        self, adds: Sequence[Any], *, mode: str, schema: None, partition_by: Sequence[str], commit_properties: CommitProperties
+        self, adds: Sequence[Any], *, mode: str, schema: Schema, partition_by: Sequence[str], commit_properties: CommitProperties
     ) -> None:
         store, log = self._store, self._log
         fault = store.fail(f"commit {log.name}", "conflict", "happened", "happened, conflict", "happened, permanent")

@@ -237,6 +237,19 @@ def test_a_column_added_meanwhile_does_not_lose_the_cycle(place: Place) -> None:
     assert len(offsets(place, "logs")) == 6
 
 
+def test_a_table_that_our_rows_do_not_fit_any_more_is_refused_before_anything_is_committed_to_it(place: Place) -> None:
+    lake = opened(place)
+    strange = Field("strange", PrimitiveType("string"), nullable=False)
+    lake.after_step = lambda name: place.delta("logs").alter.add_columns([strange]) if name == "written" else None
+    whole = mixed()
+    with pytest.raises(TracebraidError, match=r"columns of the table .*/logs are not as tracebraid made them: strange\. Another program changed it") as error:
+        lake.commit(whole)
+    assert not error.value.transient
+    assert visible(place) == {"spans": [], "logs": [], "rejects": []}
+    with pytest.raises(TracebraidError, match="are not as tracebraid made them: strange"):
+        opened(place)
+
+
 @pytest.mark.parametrize("landed", [True, False])
 @pytest.mark.parametrize("table", COMMITS)
 def test_an_answer_that_never_came_is_looked_up(place: Place, table: str, landed: bool) -> None:
