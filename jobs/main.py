@@ -22,6 +22,7 @@ JOBS = {
     "trace": "Show one trace with its logs.",
     "status": "Position, lag and completeness of each partition.",
     "verify": "Check that every position is in the lake once.",
+    "rules": "Check and list the rules that alerts come from.",
     "rejects": "List, show and send again what could not be decoded.",
     "topics": "Plan and make tracebraid's own topics.",
     "lake": "Describe the lake and its tables.",

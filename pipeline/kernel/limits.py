@@ -51,6 +51,27 @@ unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not co
 row_group_rows_max = 128 * KIB
 transaction_timeout_ms = 15_000  # an open transaction holds every read_committed reader
 
+# Rules.
+rule_file_bytes_max = 256 * KIB
+rule_yaml_depth_max = 8
+rules_max = 1_000  # in one file
+rule_expression_chars_max = 4 * KIB
+rule_expression_depth_max = 32
+rule_list_items_max = 256  # of in (…)
+rule_pattern_chars_max = 256
+rule_aggregates_max = 32  # different inputs of one rule, those of its slo among them
+rule_baselines_max = 4
+rule_labels_max = 8  # names in `by`
+rule_text_chars_max = 2 * KIB  # of a label's or annotation's value
+rule_window_s_max = 3 * 24 * 3600  # of counts, also when it lies earlier
+rule_quantile_window_s_max = 3600  # of quantiles: their histograms cost a thousand times as much as a count
+rule_panes_max = 4_320  # in the longest window, with what lies before it
+rule_consecutive_max = 1_000
+rule_series_max = 1_000_000
+rule_for_s_max = 7 * 24 * 3600  # for, keep_firing_for, missing_for, adapt_after
+rule_lateness_s_max = 600
+slo_windows_max = 8
+
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
@@ -58,3 +79,6 @@ assert retry_s_min <= retry_s_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s
 assert unsynced_age_s_max < orphan_sweep_age_s
+assert rule_quantile_window_s_max <= rule_window_s_max <= 60 * rule_panes_max
+assert rule_pattern_chars_max < rule_expression_chars_max < rule_file_bytes_max
+assert rule_aggregates_max >= 4 * slo_windows_max

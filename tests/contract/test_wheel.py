@@ -39,7 +39,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_every_module_once_under_one_name(wheel: Path, root: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    kept = {".py", ".sql", ".html", ".css", ".js"}
+    kept = {".py", ".sql", ".lark", ".yaml", ".html", ".css", ".js"}
     ours = {f"tracebraid/{path.relative_to(root)}" for folder in FOLDERS for path in (root / folder).rglob("*") if path.suffix in kept}
     assert held == ours | {"tracebraid/__init__.py", "tracebraid/__main__.py", "tracebraid/py.typed"}
 

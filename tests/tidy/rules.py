@@ -14,13 +14,14 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 ARGUMENTS_MAX = 6
 STAGES = ("source", "decode", "normalize", "measure", "store", "tier", "publish", "detect", "explain", "notify", "query")
+RULED = ("measure", "detect", "explain", "notify")  # the stages that know rules; the others move rows
 PURE = ("pipeline.decode", "pipeline.normalize", "pipeline.measure", "pipeline.detect", "pipeline.rules")
 # What each part may import of ours, by prefix; a part may always import itself. Jobs are programs: they may import everything but tests.
 MAY_IMPORT = {
     "schemas": (),
     "pipeline.kernel": ("schemas",),
     "pipeline.rules": ("schemas", "pipeline.kernel"),
-    **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", "pipeline.rules") for stage in STAGES},
+    **{f"pipeline.{stage}": ("schemas", "pipeline.kernel", *(("pipeline.rules",) if stage in RULED else ())) for stage in STAGES},
     "pipeline.verify": ("pipeline.kernel",),  # the independent reader: what it shared with the writer, it could not check
     "pipeline.flow": ("schemas", "pipeline"),
     "pipeline.start": ("schemas", "pipeline"),
@@ -36,6 +37,8 @@ HOMES = {
     "obstore": ("pipeline.store",),
     "pyarrow.parquet": ("pipeline.store", "pipeline.tier", "pipeline.verify"),
     "duckdb": ("pipeline.query", "pipeline.tier"),
+    "lark": ("pipeline.rules",),
+    "yaml": ("pipeline.rules",),
     "time": ("pipeline.kernel.clock",),
     "prometheus_client": ("pipeline.kernel.metrics", "jobs.http"),
     "os.environ": ("pipeline.kernel.environment",),

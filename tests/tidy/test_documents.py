@@ -21,6 +21,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/schema.md",
     "docs/settings.md",
+    "docs/rules.md",
     "docs/verify.md",
     "docs/object-stores.md",
     "docs/operations.md",

@@ -61,6 +61,7 @@ def test_no_trace_of_a_machine_or_a_registry(root: Path) -> None:
         ("pipeline__flow", "from tracebraid.jobs import common"),
         ("schemas__a", "from tracebraid.pipeline.kernel import limits"),
         ("pipeline__rules__a", "from tracebraid.pipeline.measure import b"),
+        ("pipeline__store__a", "from tracebraid.pipeline.rules import b"),
         ("pipeline__store__a", "from pipeline.kernel import limits"),
         ("pipeline__store__a", "import schemas.spans"),
         ("pipeline__store__a", "from . import ledger"),
@@ -80,6 +81,7 @@ def test_forbidden_import_is_found(tmp_path: Path, module: str, text: str) -> No
             "pipeline__decode__a",
             "from tracebraid.pipeline.kernel import limits\nfrom tracebraid.schemas.spans import SPANS\nfrom tracebraid.pipeline.decode import b",
         ),
+        ("pipeline__detect__a", "from tracebraid.pipeline.rules import b"),
         ("pipeline__flow", "from tracebraid.pipeline.decode import a\nfrom tracebraid.pipeline.store import b"),
         ("jobs__a", "from tracebraid.pipeline.flow import ingest\nfrom tracebraid.jobs.common import start"),
     ],
@@ -105,6 +107,7 @@ def test_allowed_import_is_not_found(tmp_path: Path, module: str, text: str) -> 
         ("pipeline__store__a", "import datetime\nx = datetime.datetime.now()"),
         ("pipeline__store__a", "from datetime import date\nx = date.today()"),
         ("pipeline__store__a", "import prometheus_client"),
+        ("pipeline__detect__a", "import yaml"),
     ],
 )
 def test_stray_library_is_found(tmp_path: Path, module: str, text: str) -> None:

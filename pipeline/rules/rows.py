@@ -1,0 +1,67 @@
+"""Row expressions, ready to run: text → function over batches.
+
+In: a signal, canonical text and a batch. Out: one array. Never: an error in the user's text, which was checked when its rule was read.
+"""
+
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracebraid.pipeline.rules.errors import ExpressionError
+from tracebraid.pipeline.rules.fields import Read, label_field
+from tracebraid.pipeline.rules.parse import parse
+from tracebraid.pipeline.rules.rowcheck import Checker
+from tracebraid.pipeline.rules.syntax import Entry, Name
+
+
+def condition(signal: str, text: str, batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Truth of each row in SQL's three values: null is unknown."""
+    return _whole(_condition(signal, text)(batch), batch)
+
+
+def true_rows(signal: str, text: str, batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Which rows fulfil a condition, without nulls: unknown is not true."""
+    return pc.fill_null(condition(signal, text, batch), False)
+
+
+def number(signal: str, text: str, batch: pa.RecordBatch) -> pa.DoubleArray:
+    """A numeric expression as float64, in base units."""
+    return _whole(pc.cast(_number(signal, text)(batch), pa.float64(), safe=False), batch)
+
+
+def label(signal: str, name: str, batch: pa.RecordBatch) -> pa.StringArray:
+    """A label's values, '' for null."""
+    return pc.fill_null(pc.cast(_label(signal, name)(batch), pa.string()), "")
+
+
+def _whole(values: pa.Array | pa.Scalar, batch: pa.RecordBatch) -> pa.Array:
+    return pa.repeat(values, batch.num_rows) if isinstance(values, pa.Scalar) else values
+
+
+@lru_cache(maxsize=4096)
+def _condition(signal: str, text: str) -> Read:
+    checker = Checker(signal)
+    read = checker.condition(parse(text))
+    return _sound(checker, read)
+
+
+@lru_cache(maxsize=4096)
+def _number(signal: str, text: str) -> Read:
+    checker = Checker(signal)
+    read = checker.quantity(parse(text))[0]
+    return _sound(checker, read)
+
+
+def _sound(checker: Checker, read: Read) -> Read:
+    if checker.mistakes:
+        raise checker.mistakes[0]
+    return read
+
+
+@lru_cache(maxsize=4096)
+def _label(signal: str, name: str) -> Read:
+    node = parse(name)
+    if not isinstance(node, Name | Entry):
+        raise ExpressionError(f"{name} is no name", node.at)
+    return label_field(signal, node).read
