@@ -115,7 +115,7 @@ def install(hook: Hook) -> None:
 
     around(Lake, "__init__", lake)
     around(Publisher, "__init__", publisher)
-    around(Lake, "read_ledgers" if hasattr(Lake, "read_ledgers") else "read_ledger", after("ledgers read"))
+    around(Lake, "read_ledgers", after("ledgers read"))
     around(Flow, "account", account)
     around(KafkaSource, "poll", after("polled"))
     around(Flow, "flush_lake", after("lake flushed", "committed intervals"))
