@@ -58,7 +58,10 @@ class BaselineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What a baseline says of each series: edges in the measure's unit (NaN: not learned yet), severity (1 at the edge), reason (a code of the baseline's)."""
+    """What a baseline says of each series.
+
+    low, high: edges in the measure's unit, NaN or infinite while not learned. severity: 1 at the edge. reason: a code of the baseline's.
+    """
 
     low: Floats
     high: Floats

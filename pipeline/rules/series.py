@@ -54,10 +54,11 @@ def beyond(text: str, number: Number, side: OneOf["high", "low", "both"], baseli
     def decide(values: Sequence[Floats], bands: Sequence[Band], told: list[Comparison]) -> Truths:
         value, band = number.compute(values), bands[baseline]
         low, high = np.asarray(band.low, dtype=np.float64), np.asarray(band.high, dtype=np.float64)
-        above = side == "high" if side != "both" else value > (low + high) / 2
+        with np.errstate(invalid="ignore"):
+            above = side == "high" if side != "both" else value > (low + high) / 2
         threshold = np.where(above, high, low)
         outside = np.where(above, value > threshold, value < threshold)
-        truth = _truths(outside, np.isnan(value) | np.isnan(threshold))
+        truth = _truths(outside, np.isnan(value) | ~np.isfinite(threshold))
         told.append(Comparison(text, number.quantity.unit, value, threshold, truth, band, baseline))
         return truth
 

@@ -81,9 +81,18 @@ def test_a_count_is_its_own_sample() -> None:
 
 def test_an_unlearned_band_is_no_missing_data() -> None:
     program = compiled("not (count() > baseline(count()))")
-    band = Band(np.array([NAN]), np.array([NAN]), np.zeros(1), np.zeros(1, np.int8))
-    assert program.evaluate([np.array([5.0])], [band]).truth.tolist() == [0]
-    assert program.evaluate([np.array([NAN])], [band]).truth.tolist() == [-1]
+    for low, high in ((NAN, NAN), (-np.inf, np.inf)):
+        band = Band(np.array([low]), np.array([high]), np.zeros(1), np.zeros(1, np.int8))
+        assert program.evaluate([np.array([5.0])], [band]).truth.tolist() == [0]
+        assert program.evaluate([np.array([NAN])], [band]).truth.tolist() == [-1]
+
+
+def test_either_side_of_a_band() -> None:
+    program = compiled("count() <> baseline(count())")
+    band = Band(np.array([1.0, 1, 1, -np.inf, 1, -np.inf]), np.array([9.0, 9, 9, 9, np.inf, np.inf]), np.zeros(6), np.zeros(6, np.int8))
+    verdict = program.evaluate([np.array([0.0, 5, 10, 10, 0, 0])], [band])
+    assert verdict.truth.tolist() == [1, 0, 1, 1, 1, 0]
+    assert verdict.comparisons[0].threshold.tolist() == [1, 1, 9, 9, 1, -np.inf]
 
 
 def test_rule_over_rows() -> None:
