@@ -168,8 +168,8 @@ def _side(view: _View, sign: float) -> tuple[Floats, Floats]:
         margin = np.maximum(view.margins[rule], view.floor) + 1e-6 * size
         out[rule] = sign * (view.values[rule] - edges[rule]) / margin
         limits[rule] = offset + edges[rule] + sign * view.times * margin
-    # The mean of the last windows, solved for this one: the value that brings it to its edge, but none inside of what would keep it there (once the mean is out,
-    # an ordinary value is not to blame). The floor is in the measure's unit and counts from that value.
+    # The mean of the last windows, solved for this one: the value that brings it to its edge, but none inside of what would keep it there: once the mean is
+    # out, an ordinary value is not to blame. The floor is in the measure's unit and counts from that value.
     margin = view.margins[2] + 1e-9
     at_edge, keeps = (
         sign * view.magnitude * np.sinh(np.clip(scaled, -_STRETCH_MAX, _STRETCH_MAX)) for scaled in (view.mean + (edges[2] - view.mean) / view.gain, edges[2])
