@@ -32,6 +32,7 @@ from tracebraid.pipeline.store.ledger import (
 )
 from tracebraid.pipeline.store.parquet import DAY, write_rows
 from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_columns, check_options, lake_url, open_table, table_files
+from tracebraid.pipeline.store.transactions import Transactions
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
@@ -62,6 +63,7 @@ class Lake:
         self._marks: dict[str, dict[Partition, int]] = {name: {} for name in tables}
         # Partitions whose ledgers were read, and of which no cycle was committed since: the writer before us may still be about.
         self._unfenced: set[Partition] = set()
+        self._transactions = {name: Transactions(files[name]) for name in tables}
         self._schemas: dict[str, Schema] = {}  # what our files were last seen to fit
         # Log entries up to this version are durable, with all that a checkpoint covers.
         self._synced = {name: table.version() - 2 * CHECKPOINT_INTERVAL for name, table in tables.items()}
@@ -111,9 +113,10 @@ class Lake:
 
         Raises TracebraidError where storage fails."""
         for table in TABLES:
-            snapshot = self._refresh(table.name)
-            self._known[table.name].update({each: ledger(snapshot, each) for each in partitions})
-            self._marks[table.name].update({each: mark(snapshot, each) for each in partitions})
+            self._refresh(table.name)
+            found = self._transactions[table.name]
+            self._known[table.name].update({each: ledger(found, each) for each in partitions})
+            self._marks[table.name].update({each: mark(found, each) for each in partitions})
         self._unfenced.update(partitions)
         starts = {each: self._known[INTERVALS.name][each] for each in partitions}
         until = {each: start or 0 for each, start in starts.items()}
@@ -121,20 +124,20 @@ class Lake:
         for name in [table.name for table in TABLES if table is not INTERVALS]:
             beyond = {each: known for each, start in starts.items() if (known := self._known[name][each]) is not None and known > (start or 0)}
             try:
-                found = positions_from(self._tables[name], {each: starts[each] or 0 for each in beyond})
+                positions = positions_from(self._tables[name], {each: starts[each] or 0 for each in beyond})
             except STORAGE_ERRORS as error:
                 raise explain(error, f"read back {self.url}/{name}") from error
             for each, known in beyond.items():
                 until[each] = max(until[each], known)
-                ahead[each].update(dict.fromkeys(found[each], name))
+                ahead[each].update(dict.fromkeys(positions[each], name))
         for each in partitions:
             self._torn.pop(each, None)
         return {each: Held(start, ahead[each], until[each]) for each, start in starts.items()}
 
     def started(self, partitions: Iterable[Partition]) -> set[Partition]:
         """Those of the partitions that have a ledger, by the newest snapshot. Nothing is remembered."""
-        snapshot = self._refresh(INTERVALS.name)
-        return {each for each in partitions if ledger(snapshot, each) is not None}
+        self._refresh(INTERVALS.name)
+        return {each for each in partitions if ledger(self._transactions[INTERVALS.name], each) is not None}
 
     def commit(self, cycle: Cycle) -> Committed:
         """Make a cycle visible. Every partition in it must have been read by read_ledger, or committed, by this object before.
@@ -183,13 +186,16 @@ class Lake:
             if self._torn.get(partition, cycle.progress) is not cycle.progress:
                 raise OwnershipLost(f"an earlier cycle of {partition} is half committed: its ledgers must be read again")
         if INTERVALS.name not in cycle.progress.attempts:
-            self._check_ledgers(INTERVALS.name, self._refresh(INTERVALS.name), cycle, targets)
+            self._refresh(INTERVALS.name)
+            self._check_ledgers(INTERVALS.name, cycle, targets)
 
-    def _check_ledgers(self, name: str, snapshot: DeltaTable, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+    def _check_ledgers(self, name: str, cycle: Cycle, targets: Mapping[Partition, int]) -> None:
+        """By the newest snapshot, as _refresh left it."""
+        found = self._transactions[name]
         for partition in targets:
-            stored = ledger(snapshot, partition)
+            stored = ledger(found, partition)
             known = cycle.expected[partition] if name == INTERVALS.name else self._known[name].get(partition)
-            if stored != known or mark(snapshot, partition) != self._marks[name].get(partition, 0):
+            if stored != known or mark(found, partition) != self._marks[name].get(partition, 0):
                 raise OwnershipLost(f"another writer has {partition}: table {name} is at offset {stored}, we left it at {known}, or there since")
 
     def _write_files(self, cycle: Cycle) -> None:
@@ -243,9 +249,9 @@ class Lake:
         for _ in range(CONFLICTS_MAX):
             try:
                 snapshot = self._refresh(name)  # 4a
-                if self._took_place(name, snapshot, cycle) or (fence and _is_marked(snapshot, targets, own)):
+                if self._took_place(name, snapshot, cycle) or (fence and _is_marked(self._transactions[name], targets, own)):
                     break
-                self._check_ledgers(name, snapshot, cycle, targets)
+                self._check_ledgers(name, cycle, targets)
                 if not fence and not self._are_fresh(name, cycle):  # 4b
                     raise TracebraidError(f"files of {self.url}/{name} are gone, or too old to commit", "The cycle is written again", transient=True)
                 if not fence:
@@ -258,7 +264,9 @@ class Lake:
             except STORAGE_ERRORS as error:
                 # A conflict, or an answer that leaves open whether the commit took place: the next snapshot tells.
                 progress.conflicts += is_conflict(error)
-                if not is_conflict(error) and not (self._took_place(name, self._refresh(name), cycle) or (fence and _is_marked(snapshot, targets, own))):
+                if not is_conflict(error) and not (
+                    self._took_place(name, self._refresh(name), cycle) or (fence and _is_marked(self._transactions[name], targets, own))
+                ):
                     raise explain(error, f"commit to {self.url}/{name}") from error
         else:
             raise TracebraidError(
@@ -294,7 +302,7 @@ class Lake:
         return attempts is not None and any(path in uri for uri in snapshot.file_uris() for path in attempts)
 
     def _refresh(self, name: str) -> DeltaTable:
-        """The table's newest snapshot, all its log entries durable."""
+        """The table's newest snapshot, all its log entries durable; its transactions, as of that snapshot."""
         table = self._tables[name]
         try:
             table.update_incremental()
@@ -302,13 +310,14 @@ class Lake:
             if version > self._synced[name]:
                 self._files[name].sync_log(range(max(0, self._synced[name] + 1), version + 1))
                 self._synced[name] = version
+            self._transactions[name].catch_up(version)
         except STORAGE_ERRORS as error:
             raise explain(error, f"read {self.url}/{name}") from error
         return table
 
 
-def _is_marked(snapshot: DeltaTable, targets: Iterable[Partition], own: int) -> bool:
-    return any(mark(snapshot, each) == own for each in targets)
+def _is_marked(found: Transactions, targets: Iterable[Partition], own: int) -> bool:
+    return any(mark(found, each) == own for each in targets)
 
 
 def _summary(cycle: Cycle) -> Committed:

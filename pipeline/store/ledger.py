@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 
 from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.store.files import File
+from tracebraid.pipeline.store.transactions import Transactions
 from tracebraid.schemas.intervals import INTERVALS
 
 Position = tuple[int, int]  # kafka_offset, record_index
@@ -161,9 +162,9 @@ def _row(interval: Interval, group: str, now_us: int) -> dict[str, Any]:
     }
 
 
-def ledger(snapshot: DeltaTable, partition: Partition) -> int | None:
-    """The next offset of the partition by this snapshot; None where it never had rows of it."""
-    return snapshot.transaction_version(partition.ledger_key)
+def ledger(found: Transactions, partition: Partition) -> int | None:
+    """The next offset of the partition in a table; None where it never had rows of it."""
+    return found.get(partition.ledger_key)
 
 
 def mark_key(partition: Partition) -> str:
@@ -171,8 +172,8 @@ def mark_key(partition: Partition) -> str:
     return f"{partition.ledger_key}/mark"
 
 
-def mark(snapshot: DeltaTable, partition: Partition) -> int:
-    return snapshot.transaction_version(mark_key(partition)) or 0
+def mark(found: Transactions, partition: Partition) -> int:
+    return found.get(mark_key(partition)) or 0
 
 
 def new_mark(cycle: Cycle, *, fence: bool) -> int:

@@ -8,11 +8,13 @@ steps over other appends; an older ledger is accepted; a table does not see its 
 """
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pyarrow as pa
 from deltalake import CommitProperties, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -128,7 +130,7 @@ class Store:
     def compact(self, name: str) -> bool:
         """Rewrite the table's files as one, as OPTIMIZE does; whether there was something to rewrite."""
         log = self.logs[name]
-        paths = [path for path in log.paths() if self.files[name, path].rows is not None]
+        paths = [path for path in log.paths() if (file := self.files.get((name, path))) and file.rows is not None]
         if len(paths) < 2:
             return False
         rows = tuple(row for path in paths for row in self.files[name, path].rows or ())
@@ -173,7 +175,6 @@ class Table:
         self._store, self._log = store, log
         self._version = -1
         self._files: dict[str, None] = {}
-        self._ledgers: dict[str, int] = {}
         self._properties: dict[str, str] = {}
         self.alter = self
         self._catch_up()
@@ -183,7 +184,6 @@ class Table:
             self._files.update(dict.fromkeys(entry.adds))
             for path in entry.removes:
                 self._files.pop(path, None)
-            self._ledgers.update(entry.ledgers)
             self._properties.update(entry.properties or {})
         self._version = len(self._log.entries) - 1
 
@@ -193,9 +193,6 @@ class Table:
 
     def version(self) -> int:
         return self._version
-
-    def transaction_version(self, app_id: str) -> int | None:
-        return self._ledgers.get(app_id)
 
     def file_uris(self) -> list[str]:
         return [f"virtual:///{self._log.name}/{path}" for path in self._files]
@@ -285,6 +282,15 @@ class VirtualFiles:
         if not self.store.world.point(f"remove a file of {self.table}", "transient"):
             self.store.files.pop((self.table, path), None)
 
+    def read_file(self, path: str) -> bytes:
+        """Of the log alone: an entry's transactions. There are no checkpoints."""
+        self.store.fail(f"read the log of {self.table}")
+        number, entries = Path(path).stem, self.store.logs[self.table].entries
+        if not number.isdigit() or int(number) >= len(entries):
+            raise FileNotFoundError(path)
+        ledgers = entries[int(number)].ledgers
+        return b"\n".join(orjson.dumps({"txn": {"appId": app_id, "version": version}}) for app_id, version in ledgers.items())
+
     def sync_log(self, versions: Iterable[int]) -> None:
         self.store.fail(f"sync {self.table}")
         log = self.store.logs[self.table]
@@ -292,6 +298,20 @@ class VirtualFiles:
 
     def _now_s(self) -> float:
         return self.store.world.wall_s
+
+
+class OneAtATime:
+    """In place of a ThreadPoolExecutor: a world has no threads."""
+
+    def __init__(self, _: int) -> None: ...
+
+    def __enter__(self) -> "OneAtATime":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map(self, function: Callable[[str], Any], each: Iterable[str]) -> Iterator[Any]:
+        return map(function, each)
 
 
 def _spell(name: str, rows: Sequence[Any]) -> str:
