@@ -24,6 +24,7 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding
+from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.store.totals import Totals
 from tracebraid.pipeline.watch import Watch
 
@@ -63,7 +64,7 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     watch = Watch(metrics, clock)
     serve_http(settings.http, metrics, ready=watch.why_not_ready, alive=watch.why_not_alive)
     with kept(settings, clock), Bar(watch, shown=drain and sys.stderr.isatty()) as bar:
-        totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=bar.turned)
+        totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=bar.turned, rules=lambda: RuleBook(settings, clock, "ingest"))
     report(totals, clock.monotonic_s() - began_s, as_json)
 
 

@@ -15,6 +15,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 # Name → help in one line. The command is the function `command` of the module jobs/<name>.py, imported when it is asked for.
 JOBS = {
     "ingest": "Read topics, normalize, keep in the lake.",
+    "detect": "Evaluate the rules, publish alerts.",
     "load": "Put files onto a topic, or straight into the lake.",
     "up": "Run all jobs on this machine, supervised.",
     "demo": "A simulated shop on an embedded broker, end to end.",

@@ -1,11 +1,11 @@
 """The stages in order, and the commit protocol. The first file to read.
 
     source → decode → normalize ─┬─► store    Delta tables: spans, logs, rejects, intervals
-                                 └─► publish  topics tracebraid.rejects, tracebraid.windows
+                                 └─► measure ─► publish  topics tracebraid.rejects, tracebraid.windows
 
 Two sinks, each with a ledger that moves atomically with what it accounts for. The lake's: every commit carries, for each partition,
 the offset at which the next cycle begins; `intervals` commits last, and its ledger decides. The stream's: the group's offsets, moved
-only inside the transaction that carries rejects and watermarks. Neither is ahead by rule.
+only inside the transaction that carries rejects, partial windows and watermarks. Neither is ahead by rule.
 
 1. Start. When a partition is assigned, read both ledgers and go on from the lower one. Without any ledger, resolve the configured
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
@@ -14,7 +14,7 @@ only inside the transaction that carries rejects and watermarks. Neither is ahea
 3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
-5. Stream: one transaction with the rejects, the watermarks (how far each partition has come, for detect) and the group's offsets.
+5. Stream: one transaction with rejects, partial windows, watermarks (how far each partition has come, for detect) and the group's offsets.
    Split: rejects twice (offsets last) or never (offsets first).
 
 A crash anywhere replays from the lower ledger and each sink drops what it holds; so the order of 4 and 5 loses nothing.
@@ -40,9 +40,8 @@ from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
-from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
-from tracebraid.pipeline.publish.watermarks import OpenWatermarks
+from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
 from tracebraid.pipeline.start import Starter, lose
@@ -50,6 +49,7 @@ from tracebraid.pipeline.store.cycle import OpenCycle
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
 from tracebraid.pipeline.store.totals import Totals
+from tracebraid.pipeline.stream import OpenStream
 
 log = structlog.get_logger()
 
@@ -74,9 +74,8 @@ class Flow:
         self.cycle = OpenCycle()
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.closed_bytes = 0
-        self.rejects = OpenRejects(group) if stream else None
+        self.stream = OpenStream(settings.stream, group) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
-        self.watermarks = OpenWatermarks()
         self.last_lake_s = clock.monotonic_s()
 
     @property
@@ -89,7 +88,8 @@ class Flow:
         assert held.next_offset is not None
         stream_next = held.next_offset if committed is None else committed
         self.progress[partition] = Progress(held, held.next_offset, stream_next)
-        self.watermarks.begin(partition, stream_next)
+        if self.stream is not None:
+            self.stream.begin(partition, stream_next)
         return min(held.next_offset, stream_next) if self.streaming else held.next_offset
 
     def account(self, intervals: Sequence[Interval], ledgers: Mapping[Partition, int | None]) -> None:
@@ -105,9 +105,8 @@ class Flow:
     def forget(self, partition: Partition) -> None:
         """Drop what is open of a partition: its next owner replays it."""
         self.cycle.forget(partition)
-        if self.rejects is not None:
-            self.rejects.forget(partition)
-        self.watermarks.forget(partition)
+        if self.stream is not None:
+            self.stream.forget(partition)
         self.progress.pop(partition, None)
 
     # 2. Read.
@@ -124,9 +123,8 @@ class Flow:
             if first >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
                 self.metrics.count_read(piece, decoded, normalized)
-            if self.rejects is not None and self.streaming and first >= progress.stream_next:
-                self.rejects.add(piece, normalized.rejects)
-                self.watermarks.note(piece, normalized.event_time_us)
+            if self.stream is not None and self.streaming and first >= progress.stream_next:
+                self.stream.add(piece, normalized)
 
     # 4. Lake.
 
@@ -202,18 +200,18 @@ class Ingest:
     # 5. Stream.
 
     def flush_stream(self) -> None:
-        """One transaction: the rejects, how far each partition has come, and the group's offsets."""
+        """One transaction: rejects, partial windows, how far each partition has come, and the group's offsets."""
         self.last_stream_s = self.clock.monotonic_s()
-        flow, rejects = self.flow, self.flow.rejects
-        if self.publisher is None or rejects is None or not flow.streaming:
+        flow, stream = self.flow, self.flow.stream
+        if self.publisher is None or stream is None or not flow.streaming:
             return
-        told = flow.watermarks.messages(self.settings.stream.windows_topic, self._windows_partitions, self.source.at_end)
-        if not (told or rejects.next_offsets):
+        stream.refresh()
+        messages = stream.messages(self._windows_partitions, self.source.at_end)
+        if not (messages or stream.next_offsets):
             return
         # All partitions' offsets, also those that stand still: so a member that has left the group is refused whatever it says.
-        offsets = {partition: progress.stream_next for partition, progress in flow.progress.items()} | rejects.next_offsets
+        offsets = {partition: progress.stream_next for partition, progress in flow.progress.items()} | stream.next_offsets
         try:
-            messages = rejects.messages(self.settings.stream.rejects_topic) + told
             self.publisher.transaction(messages, offsets, self.source.group_metadata())
         except OwnershipLost as error:
             flow.metrics.stream_transactions.labels("aborted").inc()
@@ -222,10 +220,9 @@ class Ingest:
             raise
         self._stream.worked()
         flow.metrics.stream_transactions.labels("committed").inc()
-        for partition, next_offset in rejects.next_offsets.items():
+        for partition, next_offset in stream.next_offsets.items():
             flow.progress[partition].stream_next = next_offset
-        flow.rejects = OpenRejects(flow.group)
-        flow.watermarks.settle()
+        stream.settle()
 
     def _stream_again(self) -> None:
         """After a pause, once the lake has what it read meanwhile: read again from the stream's ledger on, and publish."""
@@ -323,8 +320,8 @@ class Ingest:
                 except TracebraidError as error:
                     self._lake.failed(error)  # what may pass is met again
                     raise OwnershipLost(error.what) from error
-                if self.flow.rejects is not None and progress.stream_next < event.readable:  # the stream too steps over what nobody can read
-                    self.flow.rejects.next_offsets[event.partition] = event.readable
+                if self.flow.stream and progress.stream_next < event.readable:  # the stream too steps over what nobody can read
+                    self.flow.stream.next_offsets[event.partition] = event.readable
                     self.flush_stream()
             raise OwnershipLost(f"records of {event.partition} cannot be read any more")
 
@@ -352,15 +349,15 @@ class Ingest:
 
     def done(self) -> bool:
         """Whether all that is to be drained is in both sinks."""
-        open_rejects = self.flow.rejects and self.flow.rejects.next_offsets
-        return self.source.drained() and self.flow.streaming and not (self.starter.waiting or self.flow.closed or self.flow.cycle.records or open_rejects)
+        unpublished = self.flow.stream and self.flow.stream.next_offsets
+        return self.source.drained() and self.flow.streaming and not (self.starter.waiting or self.flow.closed or self.flow.cycle.records or unpublished)
 
     def close(self) -> None:
         """Leave the group, and commit nothing: what is open now, an error has left there, perhaps in pieces."""
         self.flow.drop()
-        self.source.close()
-        if self.publisher:
-            self.publisher.close()
+        for each in (self.source, self.publisher, self.flow.stream):
+            if each:
+                each.close()
 
 
 def run_ingest(
@@ -371,10 +368,11 @@ def run_ingest(
     metrics: Metrics | None = None,
     clock: Clock | None = None,
     watch: Callable[[Ingest], None] | None = None,
+    rules: Callable[[], RuleBook] | None = None,
 ) -> Totals:
     """Read the topics of `settings` into the lake until `stop` is set, or, with `drain`, until every partition has reached the end it had at the start.
 
-    `watch` is called about ten times a second: for progress bars and health checks.
+    `watch` is called about ten times a second: for progress bars and health checks. `rules`: makes the book whose measures are published.
     """
     clock, metrics, stop = clock or Clock(), metrics or Metrics(), stop or threading.Event()
     lake = Lake.open(settings.lake, settings.storage_config(), clock, create=True)
@@ -384,7 +382,10 @@ def run_ingest(
     if settings.stream.enabled:
         apply(settings.client_config(), own_topics(settings), settings.stream.replication_factor)  # now, not when the first reject needs its topic
         publisher = Publisher.transactional(settings.client_config(), group, clock)
-    ingest = Ingest(Flow(settings, lake, group, metrics=metrics, clock=clock, stream=publisher is not None), publisher)
+    flow = Flow(settings, lake, group, metrics=metrics, clock=clock, stream=publisher is not None)
+    if flow.stream and rules:
+        flow.stream.follow(rules())
+    ingest = Ingest(flow, publisher)
     try:
         while not stop.is_set() and not (drain and ingest.done()):
             ingest.step(drain=drain)

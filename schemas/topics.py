@@ -27,5 +27,10 @@ class Topic:
 TOPICS = {
     "rejects": Topic("tracebraid.rejects", 6, 14 * 24 * HOUR_MS, False, "What could not be decoded: the original bytes, the facts in headers."),
     "windows": Topic("tracebraid.windows", 32, 24 * HOUR_MS, False, "What ingest tells detect: how far each source partition has come."),
+    "alerts": Topic("tracebraid.alerts", 32, 30 * 24 * HOUR_MS, False, "Every transition of every alert, and what explain found behind it."),
+    "alerts_state": Topic("tracebraid.alerts.state", 32, -1, True, "The present alert of each rule and series."),
+    "state": Topic("tracebraid.state", 32, -1, True, "Snapshots of detect, in pieces: shard/name."),
+    "rules": Topic("tracebraid.rules", 1, -1, True, "Rules that were applied, by name."),
+    "rules_acks": Topic("tracebraid.rules.acks", 1, -1, True, "Which consumer has taken over which rule."),
     "redriven": Topic("tracebraid.rejects.redriven", 1, -1, True, "Which rejects were sent again: the position as key, when and whereto as JSON."),
 }

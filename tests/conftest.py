@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.brokers.kafka import Broker
     from tests.brokers.s3 import S3
 
 ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile("tests", deadline=None)  # machines are shared: how long an example takes says little
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

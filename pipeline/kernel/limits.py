@@ -20,6 +20,13 @@ reject_message_chars_max = 500
 reject_key_bytes_max = 16 * KIB  # on the topic; the table keeps all of it
 reject_headers_bytes_max = 64 * KIB  # likewise
 
+# Partial windows.
+exemplars_max = 3  # slowest rows of a partial window, and failing ones, whose trace ids go with it
+observations_max = 1_000  # rows of a series and pane that a rule over rows may look at
+series_idle_s = 3600  # in event time: then a series may give its place to another, where a measure has as many as it may
+alert_bytes_max = 64 * KIB
+partials_bytes_max = 512 * KIB  # of one message, below every broker's default of 1 MB
+
 # Times, in event time beside the Kafka timestamp.
 plausible_ahead_s = 5 * 60  # later than this: clock_skew
 plausible_behind_s = 24 * 3600  # earlier than this: clock_skew

@@ -68,3 +68,18 @@ class Metrics:
             self.rejected.labels(topic, counted["values"]).inc(counted["counts"])
         for (what, service), count in normalized.counted.items():
             self.noticed.labels(what, service).inc(count)
+
+
+class DetectMetrics:
+    """The metrics of one detect."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.shards = Gauge("tracebraid_detect_shards", "Partitions of the windows topic that this process has.", registry=self.registry)
+        self.series = Gauge("tracebraid_detect_series", "Series that are held.", registry=self.registry)
+        self.transitions = Counter("tracebraid_detect_transitions", "Transitions of alerts.", ("transition",), registry=self.registry)
+        self.refused = Counter("tracebraid_detect_refused", "Messages of the windows topic that could not be read.", registry=self.registry)
+        self.restarts = Counter("tracebraid_detect_restarts", "New starts from the snapshots after a doubt.", registry=self.registry)
+        self.tick_seconds = Histogram("tracebraid_detect_tick_seconds", "Time to evaluate what was due.", registry=self.registry)
+        self.transaction_seconds = Histogram("tracebraid_detect_transaction_seconds", "Time of one transaction.", registry=self.registry)
+        ProcessCollector(registry=self.registry)

@@ -126,6 +126,11 @@ class StreamSettings(_Section):
     rejects_topic: TopicName = Field(default="tracebraid.rejects", min_length=1, description="Where rejects go.")
     windows_topic: TopicName = Field(default="tracebraid.windows", min_length=1, description="Where watermarks go, for detect.")
     replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
+    alerts_topic: TopicName = Field(default="tracebraid.alerts", min_length=1, description="Where every transition of an alert goes, and its evidence.")
+    alerts_state_topic: TopicName = Field(default="tracebraid.alerts.state", min_length=1, description="The present alert of each rule and series, compacted.")
+    state_topic: TopicName = Field(default="tracebraid.state", min_length=1, description="Where detect keeps its snapshots, compacted.")
+    rules_topic: TopicName = Field(default="tracebraid.rules", min_length=1, description="Rules that were applied, compacted.")
+    rules_acks_topic: TopicName = Field(default="tracebraid.rules.acks", min_length=1, description="Who has taken over which rule, compacted.")
     rejects_retention_hours: int = Field(default=14 * 24, ge=1, description="How long the rejects topic keeps them.")
 
     @property
@@ -145,6 +150,21 @@ class RejectsSettings(_Section):
     """How long the lake keeps what could not be decoded. The topic's own retention is `stream.rejects_retention_hours`."""
 
     keep_days: int = Field(default=14, ge=0, le=36_500, description="Days that table `rejects` keeps a row after it came in; 0 for ever.")
+
+
+class RulesSettings(_Section):
+    """Which rules hold before any is applied on their topic."""
+
+    starter: bool = Field(default=True, description="The rules that work on any telemetry: latency, errors, missing trace ids, error logs, silence.")
+    files: tuple[str, ...] = Field(default=(), description="YAML files of rules; patterns such as `rules/*.yaml` may stand here.")
+
+
+class DetectSettings(_Section):
+    """How detect evaluates rules."""
+
+    group: str = Field(default="", description="Consumer group; '' for `tracebraid-detect-` and the windows topic's name.")
+    hold_max_s: float = Field(default=300.0, ge=1, description="How long windows wait for a source that stands still.")
+    snapshot_s: float = Field(default=600.0, ge=1, description="Seconds between two snapshots of a shard: how much a restart has to read again.")
 
 
 class HttpSettings(_Section):
@@ -174,6 +194,8 @@ class Settings(BaseModel):
     topics: tuple[TopicSettings, ...] = Field(default=(), description="Which topics to read.")
     ingest: IngestSettings = IngestSettings()
     stream: StreamSettings = StreamSettings()
+    rules: RulesSettings = RulesSettings()
+    detect: DetectSettings = DetectSettings()
     rejects: RejectsSettings = RejectsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

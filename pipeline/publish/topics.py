@@ -49,6 +49,11 @@ def own_topics(settings: Settings) -> list[Topic]:
     return [
         replace(TOPICS["rejects"], name=stream.rejects_topic, retention_ms=stream.rejects_retention_hours * HOUR_MS),
         replace(TOPICS["windows"], name=stream.windows_topic),
+        replace(TOPICS["alerts"], name=stream.alerts_topic),
+        replace(TOPICS["alerts_state"], name=stream.alerts_state_topic),
+        replace(TOPICS["state"], name=stream.state_topic),
+        replace(TOPICS["rules"], name=stream.rules_topic),
+        replace(TOPICS["rules_acks"], name=stream.rules_acks_topic),
     ]
 
 

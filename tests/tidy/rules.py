@@ -28,6 +28,9 @@ MAY_IMPORT = {
     "pipeline.load": ("schemas", "pipeline"),
     "pipeline.redrive": ("schemas", "pipeline"),
     "pipeline.watch": ("schemas", "pipeline"),
+    "pipeline.stream": ("schemas", "pipeline"),
+    "pipeline.rulebook": ("schemas", "pipeline"),
+    "pipeline.detection": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.

@@ -1,0 +1,68 @@
+"""The series of one measure in one process, as numbers; and the bound on how many there are.
+
+In: label tuples and the pane they were seen in. Out: numbers, hashes, labels. Never: more than the measure's bound: what is past it is one series.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.series import OVERFLOW, series_hash, shard_hash
+
+_IDLE_US = limits.series_idle_s * 1_000_000
+_OVERFLOW = 0  # its number
+
+
+class Series:
+    """Number 0 is the overflow series. A number stays its labels' until renew(), between two flushes."""
+
+    def __init__(self, by: tuple[str, ...], bound: int) -> None:
+        self.by, self.bound = by, bound
+        self._renew([])
+
+    def _renew(self, kept: Iterable[tuple[tuple[str, ...], int]]) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self.labels: list[tuple[str, ...]] = [(OVERFLOW,) * len(self.by)]
+        self._seen_us = [0]
+        self._hashes = [series_hash(self.by, self.labels[0])]
+        self._places = [shard_hash(self.by, self.labels[0])]
+        for labels, seen_us in kept:
+            self._add(labels, seen_us)
+
+    def _add(self, labels: tuple[str, ...], seen_us: int) -> int:
+        number = self._numbers[labels] = len(self.labels)
+        self.labels.append(labels)
+        self._seen_us.append(seen_us)
+        self._hashes.append(series_hash(self.by, labels))
+        self._places.append(shard_hash(self.by, labels))
+        return number
+
+    def numbers(self, tuples: Sequence[tuple[str, ...]], seen_us: int) -> npt.NDArray[np.int64]:
+        """The number of each tuple; past the bound that of the overflow series. `seen_us`: event time of these rows, the latest."""
+        found = np.empty(len(tuples), np.int64)
+        for place, labels in enumerate(tuples):
+            number = self._numbers.get(labels)
+            if number is None:
+                number = self._add(labels, seen_us) if len(self._numbers) < self.bound else _OVERFLOW
+            self._seen_us[number] = max(self._seen_us[number], seen_us)
+            found[place] = number
+        return found
+
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """Of every number."""
+        return np.array(self._hashes, np.uint64)
+
+    def places(self) -> npt.NDArray[np.uint64]:
+        """Of every number: what decides on its partition of the windows topic."""
+        return np.array(self._places, np.uint64)
+
+    def full(self) -> bool:
+        return len(self._numbers) >= self.bound
+
+    def make_room(self) -> None:
+        """Between two flushes: where the bound is met, forget what was not seen for an hour of event time."""
+        if self.full():
+            newest = max(self._seen_us)
+            self._renew([(self.labels[n], self._seen_us[n]) for n in range(1, len(self.labels)) if self._seen_us[n] > newest - _IDLE_US])

@@ -1,0 +1,73 @@
+"""detect against a real broker: what fires, fires once, whatever ends the process."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.detecting_flow import MINUTE_US, T0_US, Job, alerts_of, produce_minutes, settings_for
+from tracebraid.pipeline.detection import run_detect
+from tracebraid.pipeline.flow import run_ingest
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.metrics import DetectMetrics
+from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.rulebook import RuleBook
+
+pytestmark = pytest.mark.broker
+RULES = """
+- name: slow-and-failing
+  on: spans
+  by: [service_name]
+  when: p99(duration) > 500ms and error_rate > 5%
+  for: 1m
+  keep_firing_for: 1m
+  labels: {severity: critical, team: payments}
+"""
+
+
+def ingest(settings: Settings) -> Job:
+    return Job(lambda stop: run_ingest(settings, stop=stop, rules=lambda: RuleBook(settings, Clock(), "ingest")))
+
+
+def detect(settings: Settings) -> Job:
+    return Job(lambda stop: run_detect(settings, stop=stop, metrics=DetectMetrics(), clock=Clock(), watch=lambda _: None))
+
+
+def told(broker: Any, settings: Settings, count: int, wait_s: float = 60) -> list[tuple[Any, ...]]:
+    """(transition, reason, minute of the window's end), once there are `count`, and one more look a second later."""
+    deadline = time.monotonic() + wait_s
+    while len(found := alerts_of(broker, settings.stream.alerts_topic)) < count and time.monotonic() < deadline:
+        time.sleep(0.3)
+    time.sleep(1)
+    found = alerts_of(broker, settings.stream.alerts_topic)
+    return [(each["transition"], each["reason"], (each["window"]["end_us"] - T0_US) // MINUTE_US) for each in found]
+
+
+def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Path) -> None:
+    topic = broker.create_topic(broker.unique("spans"), 3)
+    settings = settings_for(broker, tmp_path, RULES, source=topic)
+    produce_minutes(broker, topic, 3, range(20), range(8, 12))
+    jobs = [ingest(settings), detect(settings)]
+    try:
+        expected = [("pending", "condition", 9), ("firing", "for elapsed", 10), ("resolved", "recovered", 14)]
+        assert told(broker, settings, 3) == expected
+    finally:
+        for job in jobs:
+            job.end()
+    first = alerts_of(broker, settings.stream.alerts_topic)
+    assert len({each["id"] for each in first}) == 1
+    firing = first[1]
+    assert (firing["series"], firing["severity"], firing["completeness"]) == ({"service_name": "checkout"}, "critical", 1.0)
+    assert firing["comparisons"][0]["text"] == "p99(duration) > 500ms"
+    assert abs(firing["comparisons"][0]["value"] - 900e6) < 0.01 * 900e6
+    assert {each["failing"] for each in firing["exemplars"]} == {True, False} or all(each["failing"] for each in firing["exemplars"])
+    # Started again, it tells nothing twice, and goes on with what comes.
+    jobs = [ingest(settings), detect(settings)]
+    try:
+        produce_minutes(broker, topic, 3, range(20, 40), range(25, 28))
+        again = [("pending", "condition", 26), ("firing", "for elapsed", 27), ("resolved", "recovered", 30)]
+        assert told(broker, settings, 6) == expected + again
+    finally:
+        for job in jobs:
+            job.end()
