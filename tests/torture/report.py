@@ -6,9 +6,9 @@ In: an Outcome. Out: tables. Never: a judgment of its own but whether each step 
 from collections.abc import Iterator
 
 from tests.torture.run import Outcome
+from tests.torture.schedule import EACH, hits
 from tests.torture.steps import STEPS, TORN
 
-EACH = 5
 COLUMNS = {"kill": "killed there", "killed": "killed at random", "stop": "stopped there", "stopped": "stopped at random"}
 
 
@@ -29,7 +29,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
         yield f"SIGTERM: {len(outcome.terms_s)}, the longest took {max(outcome.terms_s):.1f} s"
     for said, count in outcome.exits.most_common():
         yield f"ended by themselves, exit code {said}: {count}"
-    scarce = [step for step in STEPS if outcome.fallen["kill", step] + outcome.fallen["killed", step] < EACH]
+    scarce = [step for step in STEPS if hits(outcome.fallen, step) < EACH]
     yield f"steps at which fewer than {EACH} SIGKILLs fell: {', '.join(scarce) or 'none'}"
     yield f"{outcome.records} numbers produced, {outcome.rows} rows in the lake, {outcome.rejects} rejects published, {outcome.seconds:.0f} s under fire"
     yield from (f"note: {note}" for note in outcome.notes)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from tests.torture.check import await_transactions, check_content, check_group, check_rejects, read_rejects
 from tests.torture.consumers import TERM_S_MAX, Consumers, Life, end
-from tests.torture.schedule import Chance, Fate, Script
+from tests.torture.schedule import EACH, Chance, Fate, Script, hits
+from tests.torture.steps import STEPS
 from tests.torture.world import World
 from tracebraid.pipeline.verify.reader import Options, examine
 from tracebraid.pipeline.verify.report import Finding
@@ -24,6 +25,7 @@ from tracebraid.pipeline.verify.report import Finding
 LOOP_S = 0.05
 DRAIN_S_MAX = 240.0
 DISK_FULL_S = 4.0
+FULL_RUN_KILLS = 200  # a run of so many goes on until some have fallen at each step
 BACKLOG_SHARE = 0.25  # of all records, produced before the first consumer starts
 # What a script waits for comes in its own time, on a busy machine too.
 SCRIPT_TERM_S_MAX = 90.0
@@ -32,6 +34,7 @@ SLEEP_S_MAX = 60.0  # a zombie sleeps so long at most until another has its plac
 ROUND_S_MAX = 60.0  # and has so long to come back to reading
 LOSE_S_MAX = 15.0  # or to a kill that it has to expect: one whose partitions are going as it is stopped does not always lose them
 BACK_S = 2.0  # it reads for so long again
+START_S = 5.0  # what a life with something to expect has at least, from its first step on
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ class Torture:
         """0 to 1."""
         passed_s = time.monotonic() - self.began_s
         if isinstance(self.schedule, Chance):
-            return max(self.outcome.kills / self.plan.kills, passed_s / self.plan.seconds)
+            scarce = any(hits(self.outcome.fallen, step) < EACH for step in STEPS)
+            return max(min(self.outcome.kills / self.plan.kills, 0.99 if scarce and self.plan.kills >= FULL_RUN_KILLS else 1.0), passed_s / self.plan.seconds)
         waiting = bool(self.beside or self.schedule.world)
         return max(min(self.schedule.share(self.outcome.fallen), 0.99 if waiting else 1.0), passed_s / self.plan.seconds)
 
@@ -174,8 +178,8 @@ class Torture:
     def hit(self, life: Life) -> None:
         """End it from outside, once its time has come."""
         now_s = time.monotonic()
-        if self.scripted and not life.last_step():
-            life.ends_s = max(life.ends_s, now_s + 3)  # its time begins when it does
+        if (self.scripted or life.orders.action) and not life.last_step():
+            life.ends_s = max(life.ends_s, now_s + START_S)  # its time begins when it does
         elif self.scripted and life.ends_s == math.inf and self.next_fate().action:
             life.ends_s = now_s  # it had nothing to expect, and is in the place of one that has
         elif self.may_go(life):

@@ -15,7 +15,7 @@ RARE = ("start pinned", "loss written", "lost")  # these come with faults of the
 WORLD = ("broker killed and restarted", "partition added", "topic made again", "retention overtook", "disk full")
 TWICE = ("topic made again", "retention overtook")  # what is rare comes with them
 WORLD_EACH = 6
-RARE_EACH = 6  # until so many kills have fallen at a rare step, every life that passes it is killed; then every second
+EACH = 5  # kills at each step
 LIFE_S = 25.0  # a life whose step does not come by is ended from outside
 
 
@@ -35,6 +35,11 @@ class Fate:
     joined: bool = False
 
 
+def hits(fallen: Counter[tuple[str, str]], step: str) -> int:
+    """SIGKILLs that fell there, on purpose or at random."""
+    return fallen["kill", step] + fallen["killed", step]
+
+
 class Chance:
     """Fates from a seed. A full run: every kind of fault of the world WORLD_EACH times, those of TWICE twice as often, spread over it."""
 
@@ -49,17 +54,20 @@ class Chance:
     def next_fate(self, fallen: Counter[tuple[str, str]], _: Collection[tuple[str, str]] = ()) -> Fate:
         """fallen: (action, step) → how often."""
         chance, static = self.random.random(), self.random.random() < 0.5
-        also = tuple(step for step in RARE if self.random.random() < 0.5 or fallen["kill", step] < RARE_EACH)
+        also = tuple(step for step in RARE if self.random.random() < 0.5 or hits(fallen, step) < EACH)
         soon_s = self.random.uniform(1.5, 8)
         fate = Fate(also=also, doubtful=0.02, static=static, after_s=soon_s)
         if chance < 0.80:
             action = "kill" if chance < 0.68 else "stop"
-            return replace(fate, action=action, step=self._least(action, fallen), nth=self.random.randint(1, 3), after_s=LIFE_S)
+            step = self._least(action, fallen)
+            nth = self.random.randint(1, 3) if hits(fallen, step) >= EACH else 1
+            return replace(fate, action=action, step=step, nth=nth, after_s=LIFE_S, joined=step in ("revoking", "revoked"))
         return replace(fate, how="kill" if chance < 0.88 else "stop" if chance < 0.93 else "term", also=())
 
     def _least(self, action: str, fallen: Counter[tuple[str, str]]) -> str:
         steps = [step for step in STEPS if step not in RARE]
-        return self.random.choices(steps, [1 / (1 + fallen[action, step]) ** 2 for step in steps])[0]
+        counts = [hits(fallen, step) if action == "kill" else fallen[action, step] for step in steps]
+        return self.random.choices(steps, [1 / (1 + count) ** 2 for count in counts])[0]
 
     def world_due(self, progress: float) -> str:
         return self.world.pop(0)[1] if self.world and self.world[0][0] <= progress else ""
