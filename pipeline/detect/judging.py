@@ -25,6 +25,8 @@ REASONS = (
 )
 SENSITIVITY = 4.0
 
+Bools = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
@@ -107,18 +109,13 @@ def judged(memory: Memory, rows: Rows, time_s: Floats, x: Floats, dial: Dial) ->
     gain = np.maximum(2.0 / (t.mean_points + 1.0), 1.0 / (count + 1.0))
     scaled = np.where(magnitude > 0, np.arcsinh(x / np.where(magnitude > 0, magnitude, 1.0)), np.where(np.isnan(x), np.nan, 0.0))
     values = np.stack((x - level, x - usual, mean + gain * (scaled - mean), x - (usual + weekly)))
-    inner = np.stack([np.minimum(get(f"{rule}_low"), get(f"{rule}_earlier_low")) for rule in RULES])
-    outer = np.stack([np.maximum(get(f"{rule}_high"), get(f"{rule}_earlier_high")) for rule in RULES])
-    spread = outer - inner
-    inner[0], outer[0] = _around_this_hour(get)
+    inner, outer, spread = _ranges(get)
     decay = np.exp2(-np.where(fresh, 0.0, time_s - get("last")) / t.memory_half_life_s)
     tolerance, tolerance_residual = _tolerances(get, time_s, age, decay)
     dialed = dial.sensitivity / SENSITIVITY
     scale = 0.5 * spread[0] + 0.5 * np.where(np.isnan(width), outer[0] - inner[0], width)
     margins = dialed * np.stack((tolerance * scale, tolerance_residual * spread[1], tolerance * spread[2] / t.sustained_share, tolerance_residual * spread[3]))
-    by_week = ~np.isnan(weekly) & (age >= t.week_used_s) & (spread[3] >= 0) & (get("error_week") < t.week_better * get("error_day"))
-    by_day = ~np.isnan(usual) & (time_s - get("residual_since") >= t.residual_s) & ~by_week
-    active = (count >= t.points_min) & np.stack((outer[0] >= inner[0], by_day, spread[2] >= 0, by_week))
+    active = (count >= t.points_min) & _in_use(get, time_s, age, weekly, spread) & (outer >= inner)
     before = np.maximum(get("score_1"), get("score_2"))
     view = _View(
         values=values,
@@ -157,6 +154,24 @@ def judged(memory: Memory, rows: Rows, time_s: Floats, x: Floats, dial: Dial) ->
             decay=decay,
         ),
     )
+
+
+def _ranges(get: Callable[[str], Floats]) -> tuple[Floats, Floats, Floats]:
+    """What was seen, by rule: least, most, and the distance of the two; the first rule's least and most are those around this hour. [4, n] each."""
+    inner = np.stack([np.minimum(get(f"{rule}_low"), get(f"{rule}_earlier_low")) for rule in RULES])
+    outer = np.stack([np.maximum(get(f"{rule}_high"), get(f"{rule}_earlier_high")) for rule in RULES])
+    spread = outer - inner
+    inner[0], outer[0] = _around_this_hour(get)
+    return inner, outer, spread
+
+
+def _in_use(get: Callable[[str], Floats], time_s: Floats, age: Floats, weekly: Floats, spread: Floats) -> Bools:
+    """Which rules know enough to speak: the week's in place of the day's where it is the better guess. [4, n]."""
+    t = TUNING
+    by_week = ~np.isnan(weekly) & (age >= t.week_used_s) & (spread[3] >= 0) & (get("error_week") < t.week_better * get("error_day"))
+    by_day = ~np.isnan(get("usual")) & (time_s - get("residual_since") >= t.residual_s) & ~by_week
+    always = np.ones(len(age), dtype=bool)
+    return np.stack((always, by_day, always, by_week))
 
 
 def _side(view: _View, sign: float) -> tuple[Floats, Floats]:

@@ -36,7 +36,7 @@ def test_scores_are_written_for_every_series_in_its_order(tmp_path: Path, shared
     judged = judge(series)
     write(tmp_path / "out", series, judged)
     for one, found in zip(series, judged, strict=True):
-        rows = list(csv.DictReader((tmp_path / "out" / one.name).open()))
+        rows = list(csv.DictReader((tmp_path / "out" / one.name).read_text().splitlines()))
         assert [row["timestamp"] for row in rows] == one.stamps
         assert [float(row["anomaly_score"]) for row in rows] == (found.sent / (1 + found.sent)).tolist()
     (tmp_path / "windows.json").write_text(json.dumps(windows))

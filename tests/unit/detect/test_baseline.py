@@ -52,9 +52,9 @@ def test_there_is_no_band_before_thirty_points() -> None:
 
 
 def test_severity_is_one_or_more_exactly_outside_the_band() -> None:
-    values = np.where(np.random.default_rng(3).random((3000, 8)) < 0.02, 1.6, 1.0) * noise(3000, 8)
+    values = np.where(np.random.default_rng(3).random((1500, 20)) < 0.02, 1.6, 1.0) * noise(1500, 20)
     outside = inside = 0
-    for band in play(Bank(8), np.arange(8), MONDAY_US, values):
+    for band in play(Bank(20), np.arange(20), MONDAY_US, values):
         x = band.traces.x
         clear = np.minimum(abs(x - band.low), abs(x - band.high)) > 1e-6
         assert ((band.severity >= 1.0) == ((x < band.low) | (x > band.high)))[clear].all()
@@ -178,13 +178,15 @@ def test_growing_keeps_what_is_known() -> None:
 
 
 def test_a_snapshot_taken_midway_goes_on_alike() -> None:
-    values = np.random.default_rng(1).lognormal(0, 0.4, (2500, 6))
+    values = np.random.default_rng(1).lognormal(0, 0.4, (1000, 6))
     rows, others = np.arange(6), np.array([11, 3, 7, 0, 5, 9])
     whole, restored = Bank(6), Bank(12)
-    play(whole, rows, MONDAY_US, values[:1700])
+    play(whole, rows, MONDAY_US, values[:700], step_us=5 * MINUTE_US)
     assert restored.restore(others, whole.snapshot(rows))
-    now = MONDAY_US + 1700 * MINUTE_US
-    for ours, theirs in zip(play(whole, rows, now, values[1700:]), play(restored, others, now, values[1700:]), strict=True):
+    now = MONDAY_US + 3500 * MINUTE_US
+    for ours, theirs in zip(
+        play(whole, rows, now, values[700:], step_us=5 * MINUTE_US), play(restored, others, now, values[700:], step_us=5 * MINUTE_US), strict=True
+    ):
         for name in ("low", "high", "severity", "reason"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
@@ -221,24 +223,24 @@ def test_an_hour_is_one_of_the_rules_timezone() -> None:
 
 def test_points_that_are_missing_or_late_do_not_age_a_series() -> None:
     random = np.random.default_rng(4)
-    bank, at = Bank(1), np.cumsum(random.integers(1, 30, 4000)) * MINUTE_US + MONDAY_US
+    bank, at = Bank(1), np.cumsum(random.integers(1, 60, 2000)) * MINUTE_US + MONDAY_US
     x = p99(random, at)
     found = 0
     for now, value in zip(at.tolist(), x, strict=True):
         band = bank.judge(ROW, now, np.array([value if random.random() > 0.3 else np.nan]))
         bank.learn(band, ~(band.severity >= 1.0))
         found += int(band.severity[0] >= 1.0)
-    assert found <= 12
+    assert found <= 20  # windows, in six weeks
     assert severity(bank, int(at[-1]) + MINUTE_US, 4 * x.max()) >= 1.0
 
 
 def test_a_monday_like_a_sunday_is_outside_once_weeks_are_known() -> None:
-    step = 5 * MINUTE_US
-    at = MONDAY_US + np.arange(21 * 288, dtype=np.int64) * step
+    step = 15 * MINUTE_US
+    at = MONDAY_US + np.arange(21 * 96, dtype=np.int64) * step
     values = np.random.default_rng(6).normal(load(at, 300, 0.5, weekend=0.4), 4)
     bank = Bank(1)
     bands = play(bank, ROW, MONDAY_US, values[:, None], step_us=step)
-    assert max(band.severity[0] for band in bands[15 * 288 :]) < 1.0
+    assert max(band.severity[0] for band in bands[15 * 96 :]) < 1.0
     noon = MONDAY_US + 21 * 24 * HOUR_US + 12 * HOUR_US
     ordinary, like_sunday = (float(load(np.array([noon]), 300, 0.5)[0]) * share for share in (1.0, 0.4))
     assert severity(bank, noon, ordinary) < 1.0
