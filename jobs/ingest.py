@@ -1,10 +1,12 @@
 """`tracebraid ingest`: read topics, normalize, keep in the lake.
 
-In: topics of a Kafka cluster. Out: Delta tables, rejects. SIGTERM and SIGINT finish the open cycle and exit 0.
+In: topics of a Kafka cluster. Out: Delta tables, rejects. SIGTERM and SIGINT finish the open cycle and exit 0, within 20 s whatever
+hangs: then not with 0, and what was open is read again at the next start.
 """
 
 import gc
 import json
+import os
 import signal
 import sys
 import threading
@@ -20,6 +22,7 @@ from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.jobs.http import serve_http
 from tracebraid.jobs.keeping import kept
 from tracebraid.pipeline.flow import Ingest, run_ingest
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
@@ -55,8 +58,7 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     if not settings.topics:
         raise UsageError("no topic to read", "Give --topic NAME, or [[topics]] in the settings file")
     metrics, clock, stop = Metrics(), Clock(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    heed_signals(stop)
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps what a cycle freed: 526 MiB at the peak of a backlog instead of 438
     gc.freeze()  # decoding makes objects by the million, none in cycles: what is imported is not looked at again each time
     gc.set_threshold(GC_THRESHOLD)
@@ -66,6 +68,25 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     with kept(settings, clock), Bar(watch, shown=drain and sys.stderr.isatty()) as bar:
         totals = run_ingest(settings, drain=drain, stop=stop, metrics=metrics, clock=clock, watch=bar.turned, rules=lambda: RuleBook(settings, clock, "ingest"))
     report(totals, clock.monotonic_s() - began_s, as_json)
+
+
+def heed_signals(stop: threading.Event) -> None:
+    """Set `stop` on SIGTERM or SIGINT, at once: Python's own handlers wait until the main thread is back from its call, which may be one of 5 s.
+
+    Whatever hangs then, in a call of the storage, say: the system ends the process after limits.stop_s_max.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+
+    def wait() -> None:
+        os.read(reading, 1)
+        stop.set()
+        signal.alarm(limits.stop_s_max)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
 
 
 class Bar:

@@ -67,8 +67,7 @@ class Flow:
     """Steps 2 to 4: one process's open cycle and its hold on the lake. Not shared between threads."""
 
     def __init__(self, settings: Settings, lake: Lake, group: str, *, metrics: Metrics, clock: Clock, stream: bool) -> None:
-        self.settings, self.lake, self.group = settings, lake, group
-        self.metrics, self.clock = metrics, clock
+        self.settings, self.lake, self.group, self.metrics, self.clock = settings, lake, group, metrics, clock
         self.totals = Totals()
         self.progress: dict[Partition, Progress] = {}
         self.cycle = OpenCycle()
@@ -374,7 +373,8 @@ def run_ingest(
 
     `watch` is called about ten times a second: for progress bars and health checks. `rules`: makes the book whose measures are published.
     """
-    clock, metrics, stop = clock or Clock(), metrics or Metrics(), stop or threading.Event()
+    metrics, stop = metrics or Metrics(), stop or threading.Event()
+    clock = (clock or Clock()).ending(stop.is_set, limits.stop_wait_s)
     lake = Lake.open(settings.lake, settings.storage_config(), clock, create=True)
     group = settings.ingest.group or f"tracebraid-{lake.lake_id}"
     lake.claim(group)

@@ -48,6 +48,10 @@ broker_wait_s = 10.0  # at start: then one line says that nobody answers
 broker_retry_s = 30.0  # later on, for what passes by itself
 buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the lake takes no cycle, nothing beyond it and one poll is read
 
+# Stopping.
+stop_wait_s = 8.0  # after SIGTERM all waits for brokers end so soon, but for a call under way, which may take 5 s
+stop_s_max = 18  # then the process ends, whatever it is at: what hangs is storage; nothing is lost, and it is sooner than `up` and most supervisors kill
+
 # Writing.
 retry_s_min = 0.25  # what storage or Kafka did not take is given again so soon at first, then each time twice as late
 retry_s_max = 30.0
@@ -82,6 +86,7 @@ slo_windows_max = 8
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
+assert stop_wait_s + 5 < stop_s_max
 assert retry_s_min <= retry_s_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s

@@ -96,6 +96,10 @@ class Publisher:
         publisher._begin_life()
         return publisher
 
+    @property
+    def call_s(self) -> float:
+        return self.clock.left_s(CALL_S)
+
     def _new(self) -> Producer:
         config: dict[str, Any] = {**self._config, "error_cb": self.errors, "on_delivery": self._undelivered, "delivery.report.only.error": True}
         try:
@@ -111,7 +115,7 @@ class Publisher:
     def _begin_life(self) -> None:
         """Fence whoever had our transactional.id before, and wait until what it left open is finished or aborted."""
         try:
-            self._again(lambda: self._producer.init_transactions(CALL_S), limits.broker_wait_s)
+            self._again(lambda: self._producer.init_transactions(self.call_s), limits.broker_wait_s)
         except KafkaException as error:
             self._refuse(error.args[0], "starting transactions")
         self.errors.connected = True
@@ -138,9 +142,9 @@ class Publisher:
                 self._produce(message, message.partition)  # 2
             self.after_step("produced")
             if positions:
-                self._again(lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, CALL_S))  # 3
+                self._again(lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, self.call_s))  # 3
                 self.after_step("sent offsets")
-            self._again(lambda: self._producer.commit_transaction(CALL_S))  # 4
+            self._again(lambda: self._producer.commit_transaction(self.call_s))  # 4
             self.after_step("committed")
         except KafkaException as error:
             self._recover(error.args[0])
@@ -159,7 +163,7 @@ class Publisher:
 
     def _aborted(self) -> bool:
         try:
-            self._again(lambda: self._producer.abort_transaction(CALL_S))
+            self._again(lambda: self._producer.abort_transaction(self.call_s))
         except KafkaException:
             return False
         return True
@@ -171,7 +175,7 @@ class Publisher:
             try:
                 return call()
             except KafkaException as error:
-                if not error.args[0].retriable() or self.clock.monotonic_s() >= deadline or self.errors.refusal():
+                if not error.args[0].retriable() or self.clock.past(deadline) or self.errors.refusal():
                     raise
             self._producer.poll(0.1)
 
@@ -196,10 +200,10 @@ class Publisher:
             config: dict[str, Any] = dict(self._client)
             admin = AdminClient(config, logger=client_logger())
             try:
-                if topic not in admin.list_topics(timeout=CALL_S).topics:
+                if topic not in admin.list_topics(timeout=self.call_s).topics:
                     raise TracebraidError(f"topic {topic} is not at {self.brokers}, or may not be seen", "`tracebraid topics apply` makes it")
                 resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-                told = int(admin.describe_configs([resource], request_timeout=CALL_S)[resource].result()["max.message.bytes"].value)
+                told = int(admin.describe_configs([resource], request_timeout=self.call_s)[resource].result()["max.message.bytes"].value)
             except KafkaException:
                 told = BROKER_DEFAULT_BYTES
             self._sizes[topic] = min(told, int(self._config.get("message.max.bytes", BROKER_DEFAULT_BYTES)))
@@ -239,7 +243,7 @@ class Publisher:
 
     def close(self) -> None:
         """Deliver what is queued, for a few seconds at most."""
-        self._producer.flush(CALL_S)
+        self._producer.flush(self.call_s)
 
     def _produce(self, message: Message, partition: int) -> None:
         headers: Any = list(message.headers) or None

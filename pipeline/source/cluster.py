@@ -43,6 +43,10 @@ class Cluster:
         self._ends: dict[Partition, int] = {}
         self.answered_s = clock.monotonic_s()  # when a question of ends() was answered last, or there was nothing to ask
 
+    @property
+    def call_s(self) -> float:
+        return self.clock.left_s(CALL_S)
+
     def connect(self) -> list[str]:
         """Names of all topics we may see. Raises within `limits.broker_wait_s`, at once where our identity is refused."""
         deadline = self.clock.monotonic_s() + limits.broker_wait_s
@@ -62,16 +66,18 @@ class Cluster:
 
     def require(self, topic: str) -> None:
         """Raises TracebraidError where `topic` does not exist or may not be seen."""
-        found = self._ask(lambda: self.consumer.list_topics(topic, timeout=CALL_S), f"looking up topic {topic}").topics[topic]
+        found = self._ask(lambda: self.consumer.list_topics(topic, timeout=self.call_s), f"looking up topic {topic}").topics[topic]
         if found.error is not None:
             raise explain(found.error.name(), found.error.str(), self.brokers, f"reading topic {topic}")
 
     def topics(self) -> list[str]:
-        return sorted(self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics)
+        return sorted(self._ask(lambda: self.consumer.list_topics(timeout=self.call_s), "listing topics").topics)
 
     def sizes(self) -> dict[str, int]:
         """Number of partitions of every topic that we may see."""
-        return {name: len(topic.partitions) for name, topic in self._ask(lambda: self.consumer.list_topics(timeout=CALL_S), "listing topics").topics.items()}
+        return {
+            name: len(topic.partitions) for name, topic in self._ask(lambda: self.consumer.list_topics(timeout=self.call_s), "listing topics").topics.items()
+        }
 
     def siblings(self, partition: Partition) -> list[Partition]:
         """All partitions of the topic that `partition` is of, itself included.
@@ -79,7 +85,7 @@ class Cluster:
         Asked from within callbacks of the consumer, so not of it: confluent-kafka 2.16 forgets after list_topics that the handle is within a call,
         and at the handle's next callback aborts the process.
         """
-        numbers = self._ask(lambda: self._admin().list_topics(partition.topic, timeout=CALL_S), f"looking up topic {partition.topic}")
+        numbers = self._ask(lambda: self._admin().list_topics(partition.topic, timeout=self.call_s), f"looking up topic {partition.topic}")
         return [replace(partition, number=number) for number in sorted({partition.number, *numbers.topics[partition.topic].partitions})]
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
@@ -94,9 +100,8 @@ class Cluster:
                 ids[name] = name if spelled == NO_ID else spelled
         return ids
 
-    @staticmethod
-    def _topic_id(admin: AdminClient, name: str) -> str:
-        described = admin.describe_topics(TopicCollection([name]), request_timeout=CALL_S)[name].result()
+    def _topic_id(self, admin: AdminClient, name: str) -> str:
+        described = admin.describe_topics(TopicCollection([name]), request_timeout=self.call_s)[name].result()
         return str(described.topic_id).replace("+", "-").replace("/", "_")
 
     def _admin(self) -> AdminClient:
@@ -122,20 +127,20 @@ class Cluster:
                     if error.args[0].name() in ABSENT:
                         self._ends.pop(partition, None)
         if refused and partitions:  # once a broker has restarted, its partitions refuse the leader epoch that the client remembers; a description renews it
-            self._admin().describe_topics(TopicCollection(sorted({each.topic for each in partitions})), request_timeout=CALL_S)
+            self._admin().describe_topics(TopicCollection(sorted({each.topic for each in partitions})), request_timeout=self.call_s)
         self._ends = {each: self._ends[each] for each in partitions if each in self._ends}
         if not partitions:
             self.answered_s = self.clock.monotonic_s()
         elif not self._asked:
             wanted = {TopicPartition(each.topic, each.number): _LATEST for each in partitions}
-            asked = self._admin().list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=CALL_S)
+            asked = self._admin().list_offsets(wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self.call_s)
             self._asked = {each: asked[TopicPartition(each.topic, each.number)] for each in partitions}
         return self._ends
 
     def watermarks(self, partition: Partition) -> tuple[int, int]:
         """Lowest offset there is, and the end of what read_committed may see: the last stable offset."""
         place = TopicPartition(partition.topic, partition.number)
-        low, high = self._ask(lambda: self.consumer.get_watermark_offsets(place, timeout=CALL_S), f"asking for the ends of {partition}")
+        low, high = self._ask(lambda: self.consumer.get_watermark_offsets(place, timeout=self.call_s), f"asking for the ends of {partition}")
         return low, high
 
     def resolve(self, partition: Partition, start: Start) -> int:
@@ -148,7 +153,7 @@ class Cluster:
         moment = datetime.fromisoformat(start)
         ms = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
         place = TopicPartition(partition.topic, partition.number, ms)
-        found = self._ask(lambda: self.consumer.offsets_for_times([place], timeout=CALL_S), f"looking up {start} in {partition}")[0]
+        found = self._ask(lambda: self.consumer.offsets_for_times([place], timeout=self.call_s), f"looking up {start} in {partition}")[0]
         return high if found.offset < 0 else int(found.offset)
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -158,7 +163,7 @@ class Cluster:
         """
         by_place = {(each.topic, each.number): each for each in partitions}
         places = [TopicPartition(topic, number) for topic, number in by_place]
-        found = self._ask(lambda: self.consumer.committed(places, timeout=CALL_S), "reading the group's offsets") if places else []
+        found = self._ask(lambda: self.consumer.committed(places, timeout=self.call_s), "reading the group's offsets") if places else []
         offsets = {by_place[each.topic, each.partition]: each for each in found if each.offset >= 0}
         return {partition: each.offset for partition, each in offsets.items() if (each.metadata or partition.topic_id) == partition.topic_id}
 
@@ -171,7 +176,7 @@ class Cluster:
                 failure = error.args[0]
                 if failure.name() in ABSENT:
                     raise Absent(f"{doing}: {failure.str()}") from None
-                if not (failure.retriable() or failure.name() in PASSING) or self.clock.monotonic_s() >= deadline:
+                if not (failure.retriable() or failure.name() in PASSING) or self.clock.past(deadline):
                     raise explain(*self.errors.cause(failure.name(), failure.str()), self.brokers, doing) from None
             self.clock.sleep(0.1)
 

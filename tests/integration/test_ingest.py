@@ -152,6 +152,60 @@ def test_sigterm_finishes_the_open_cycle(broker: Any, tmp_path: Path) -> None:
     intervals_are_whole(settings)
 
 
+PLAIN = "from tracebraid.jobs.main import main; main()"
+HANGING = f"""
+import sys, time
+from tracebraid.pipeline.store import lake
+write_rows = lake.write_rows
+
+def hanging(table, rows, files):
+    if table.name == "logs" and rows:
+        print("it hangs", file=sys.stderr, flush=True)
+        time.sleep(60)
+    return write_rows(table, rows, files)
+
+lake.write_rows = hanging
+{PLAIN}
+"""
+
+
+@pytest.mark.parametrize("hangs", ["broker", "storage"])
+def test_sigterm_ends_it_within_20_s_whatever_hangs(broker: Any, tmp_path: Path, hangs: str) -> None:
+    """With records in an open cycle, which the next start reads again."""
+    topic = broker.create_topic(broker.unique("hangs"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    produce(broker, topic, 0, 500)
+    environment = {
+        **os.environ,
+        "TRACEBRAID_BOOTSTRAP_SERVERS": broker.address,
+        "TRACEBRAID_LAKE": settings.lake,
+        "TRACEBRAID_STREAM__REJECTS_TOPIC": settings.stream.rejects_topic,
+        "TRACEBRAID_INGEST__FLUSH_AGE_S": "1" if hangs == "storage" else "600",
+    }
+    command = [sys.executable, "-c", HANGING if hangs == "storage" else PLAIN, "ingest", "--topic", topic]
+    said, deadline = tmp_path / "stderr", time.monotonic() + 60
+    with said.open("w") as stderr:
+        process = subprocess.Popen(command, env=environment, stderr=stderr)
+    while ("it hangs" if hangs == "storage" else "partition assigned") not in said.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if hangs == "broker":
+        broker.kill()
+        time.sleep(1)
+    began_s = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(40)
+    err = said.read_text()
+    took_s = time.monotonic() - began_s
+    if hangs == "broker":
+        broker.start()
+    assert took_s < 20, err
+    assert process.returncode == (1 if hangs == "broker" else -signal.SIGALRM), err
+    assert "Traceback" not in err
+    run_ingest(settings, drain=True)
+    assert numbers(settings) == list(range(500))
+    intervals_are_whole(settings)
+
+
 def test_a_topic_made_again_is_read_from_its_beginning(broker: Any, tmp_path: Path) -> None:
     topic = broker.create_topic(broker.unique("again"))
     settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
