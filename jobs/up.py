@@ -38,7 +38,7 @@ def command(config: str | None) -> None:
     stop, clock = threading.Event(), Clock()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    jobs = [Job(arguments, config) for arguments in SUPERVISED]
+    jobs = [Job(arguments, config) for arguments in (*SUPERVISED, *((("notify",),) if settings.notify.channels else ()))]
     threads = [threading.Thread(target=job.supervise, args=(stop, clock), name=job.name) for job in jobs]
     for thread in threads:
         thread.start()

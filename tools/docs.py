@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.verify.report import KINDS
@@ -59,6 +60,9 @@ def settings() -> str:
         "## `[[topics]]`",
         (TopicSettings.__doc__ or "") + f" As a variable: `{PREFIX}TOPICS`, a JSON array of objects.",
         _rows("topics.", TopicSettings.model_fields),
+        "## `[[notify.channels]]`",
+        (ChannelSettings.__doc__ or "") + f" As a variable: `{PREFIX}NOTIFY__CHANNELS`, a JSON array of objects. docs/notify.md tells more.",
+        _rows("notify.channels.", ChannelSettings.model_fields),
     ]
     for name, (key, variable) in FREE_EXAMPLES.items():
         says = Settings.model_fields[name].description
@@ -91,9 +95,10 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 def _rows(prefix: str, fields: dict[str, FieldInfo]) -> str:
     rows = []
     for name, field in fields.items():
-        variable = "" if prefix == "topics." else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
-        default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-        rows.append((f"`{name}`", variable, f"`{default}`" if default else "''", field.description or ""))
+        variable = "" if prefix in ("topics.", "notify.channels.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
+        default = "" if field.is_required() else str(field.get_default(call_default_factory=True))
+        default = default.lower() if isinstance(field.default, bool) else default.replace("SecretStr('')", "")
+        rows.append((f"`{name}`", variable, "required" if field.is_required() else f"`{default}`" if default else "''", field.description or ""))
     return _table(("setting", "variable", "default", "what it says"), rows)
 
 

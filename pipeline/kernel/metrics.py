@@ -83,3 +83,20 @@ class DetectMetrics:
         self.tick_seconds = Histogram("tracebraid_detect_tick_seconds", "Time to evaluate what was due.", registry=self.registry)
         self.transaction_seconds = Histogram("tracebraid_detect_transaction_seconds", "Time of one transaction.", registry=self.registry)
         ProcessCollector(registry=self.registry)
+
+
+class NotifyMetrics:
+    """The metrics of one notify."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        channel = ("channel",)
+        self.sent = Counter("tracebraid_notify_sent", "Notices that a channel took, by what they tell.", ("channel", "what"), registry=self.registry)
+        self.failed = Counter(
+            "tracebraid_notify_failed", "Attempts that failed, by the answer's status or why there was none.", ("channel", "reason"), registry=self.registry
+        )
+        self.dead = Counter("tracebraid_notify_dead", "Messages that went to the dead-letter topic.", channel, registry=self.registry)
+        self.seconds = Histogram("tracebraid_notify_seconds", "Time of one attempt.", channel, registry=self.registry)
+        self.waiting = Gauge("tracebraid_notify_waiting", "Messages that were read and not delivered yet.", channel, registry=self.registry)
+        self.firing = Gauge("tracebraid_notify_firing", "Alerts that fire.", channel, registry=self.registry)
+        ProcessCollector(registry=self.registry)

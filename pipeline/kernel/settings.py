@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.channels import NotifySettings
 from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
 
 Encoding = Literal["auto", "otlp_proto", "otlp_json", "json", "text"]
@@ -128,6 +129,7 @@ class StreamSettings(_Section):
     replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
     alerts_topic: TopicName = Field(default="tracebraid.alerts", min_length=1, description="Where every transition of an alert goes, and its evidence.")
     alerts_state_topic: TopicName = Field(default="tracebraid.alerts.state", min_length=1, description="The present alert of each rule and series, compacted.")
+    alerts_dead_topic: TopicName = Field(default="tracebraid.alerts.dead", min_length=1, description="Where alerts go that a channel did not take.")
     state_topic: TopicName = Field(default="tracebraid.state", min_length=1, description="Where detect keeps its snapshots, compacted.")
     rules_topic: TopicName = Field(default="tracebraid.rules", min_length=1, description="Rules that were applied, compacted.")
     rules_acks_topic: TopicName = Field(default="tracebraid.rules.acks", min_length=1, description="Who has taken over which rule, compacted.")
@@ -196,6 +198,7 @@ class Settings(BaseModel):
     stream: StreamSettings = StreamSettings()
     rules: RulesSettings = RulesSettings()
     detect: DetectSettings = DetectSettings()
+    notify: NotifySettings = NotifySettings()
     rejects: RejectsSettings = RejectsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -255,7 +258,8 @@ class Settings(BaseModel):
 
     def masked(self) -> dict[str, Any]:
         """All settings as plain values, secrets as '***'."""
-        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options"}))
+        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options", "notify"}))
+        values["notify"] = {"channels": [channel.masked() for channel in self.notify.channels], "link": self.notify.link}
         for section in ("client", "storage_options"):
             secrets: dict[str, SecretStr] = getattr(self, section)
             values[section] = {name: MASK if is_secret(section, name) else without_secrets(value.get_secret_value()) for name, value in sorted(secrets.items())}
@@ -290,6 +294,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"ingest.flush_age_s is {settings.ingest.flush_age_s:g}: that makes many small files; 15 is the default"
     if settings.ingest.start not in ("earliest", "latest") and datetime.fromisoformat(settings.ingest.start).tzinfo is None:
         yield f"ingest.start is {settings.ingest.start}, without a zone: it is taken as UTC"
+    for channel in settings.notify.channels:
+        yield from channel.warnings()
     for topic in settings.topics:
         if topic.pattern and re.fullmatch(topic.pattern, settings.stream.rejects_topic):
             yield f"the pattern {topic.pattern} in topics also matches {settings.stream.rejects_topic}, which tracebraid writes; narrow it"

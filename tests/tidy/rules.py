@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "pipeline.stream": ("schemas", "pipeline"),
     "pipeline.rulebook": ("schemas", "pipeline"),
     "pipeline.detection": ("schemas", "pipeline"),
+    "pipeline.notifying": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.
@@ -41,6 +42,7 @@ HOMES = {
     "pyarrow.parquet": ("pipeline.store", "pipeline.tier", "pipeline.verify"),
     "duckdb": ("pipeline.query", "pipeline.tier"),
     "lark": ("pipeline.rules",),
+    "urllib3": ("pipeline.notify",),
     "yaml": ("pipeline.rules",),
     "time": ("pipeline.kernel.clock",),
     "prometheus_client": ("pipeline.kernel.metrics", "jobs.http"),
