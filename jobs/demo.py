@@ -41,7 +41,7 @@ def command(as_json: bool, minutes: int, seed: int, lake: Path | None, keep: boo
         console = Console(stderr=True, quiet=not sys.stderr.isatty())
         with console.status("Opening the shop and a broker …") as status:
             ran = run_shop(plan, place, clock, lambda read, sent: status.update(f"{read:,} of {sent:,} records are read …"))
-        summary = summarize(ran, minutes, 1 - plan.fault_at)
+        summary = summarize(ran, minutes, 1 - plan.fault_at, plan.fault.begins_ns // 1000)
         show(summary, as_json=as_json, kept=keep or lake is not None)
 
 

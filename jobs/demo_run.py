@@ -1,4 +1,4 @@
-"""The run of `tracebraid demo`: the shop sends to an embedded broker while ingest reads it into a lake.
+"""The run of `tracebraid demo`: the shop sends to an embedded broker while ingest reads it into a lake, and detect watches.
 
 In: a plan, an empty directory. Out: what the run took. Never: the settings of a real cluster.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracebraid.jobs.common import set_up_logging
+from tracebraid.jobs.demo_alerts import Alerts
 from tracebraid.jobs.shop import Plan, simulate
 from tracebraid.jobs.summary import Ran
 from tracebraid.pipeline.flow import Ingest, run_ingest
@@ -18,6 +19,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.kernel.settings import LogSettings, Settings, StreamSettings, TopicSettings
 from tracebraid.pipeline.publish.embedded import embedded_broker
 from tracebraid.pipeline.publish.producer import Message, Publisher
+from tracebraid.pipeline.rulebook import RuleBook
 
 TOPICS = (
     TopicSettings(name="otlp_spans", encoding="otlp_proto"),
@@ -90,9 +92,12 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
 
         thread = threading.Thread(target=shop.run, name="shop", daemon=True)
         thread.start()
+        alerts = Alerts(settings, clock)
         try:
-            totals = run_ingest(settings, stop=stop, clock=clock, watch=watch)
+            totals = run_ingest(settings, stop=stop, clock=clock, watch=watch, rules=lambda: RuleBook(settings, clock, "ingest"))
+            told = alerts.told()
         finally:
+            alerts.end()
             stop.set()
             thread.join()
             publisher.close()
@@ -105,12 +110,13 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
             seconds=clock.monotonic_s() - began_s,
             waited_s=(first_s[0] or began_s) - began_s,
             cpu_s=_cpu_s() - began_cpu_s,
+            alerts=told,
         )
 
 
 def _settings(address: str, place: Path) -> Settings:
     """The demo's own: the environment and the settings file, which speak of a real cluster, are not asked."""
-    settings = Settings(bootstrap_servers=address, lake=str(place), topics=TOPICS, stream=StreamSettings(enabled=False), log=LogSettings(level="error"))
+    settings = Settings(bootstrap_servers=address, lake=str(place), topics=TOPICS, stream=StreamSettings(flush_ms=200), log=LogSettings(level="error"))
     set_up_logging(settings.log)
     return settings
 

@@ -68,10 +68,11 @@ class Ran:
     seconds: float
     waited_s: float
     cpu_s: float
+    alerts: list[dict[str, Any]]
 
 
-def summarize(ran: Ran, minutes: float, fault_share: float) -> dict[str, Any]:
-    """All findings as plain values. fault_share: the last part of the history that is held against the rest."""
+def summarize(ran: Ran, minutes: float, fault_share: float, fault_us: int = 0) -> dict[str, Any]:
+    """All findings as plain values. fault_share: the last part of the history that is held against the rest. fault_us: when the fault began."""
     connection = connect(ran.lake)
 
     def ask(sql: str) -> list[dict[str, Any]]:
@@ -103,4 +104,11 @@ def summarize(ran: Ran, minutes: float, fault_share: float) -> dict[str, Any]:
         "sql": sql,
         "services": services,
         "culprit": services[0]["service"],
+        "alerts": [_alert(each, fault_us) for each in ran.alerts],
     }
+
+
+def _alert(told: dict[str, Any], fault_us: int) -> dict[str, Any]:
+    """A transition, and how long after the fault's beginning its window had ended, in event time."""
+    names = ("id", "rule", "transition", "reason", "severity", "series", "value", "unit", "threshold", "band", "comparisons", "exemplars")
+    return {**{name: told[name] for name in names}, "at": told["window"]["end"], "after_s": round((told["window"]["end_us"] - fault_us) / 1e6, 1)}

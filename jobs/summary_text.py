@@ -34,6 +34,7 @@ def show(summary: dict[str, Any], *, as_json: bool, kept: bool) -> None:
     _show_logs(console, summary)
     _show_rejects(console, summary)
     _show_slowest(console, summary)
+    _show_alerts(console, summary)
     _show_culprit(console, summary)
     _show_next(console, summary, kept)
 
@@ -88,6 +89,25 @@ def _show_culprit(console: Console, summary: dict[str, Any]) -> None:
         f" since version {worst['version_after']}. The others that are slow wait for it.",
         style="bold",
     )
+
+
+def _show_alerts(console: Console, summary: dict[str, Any]) -> None:
+    firing = [alert for alert in summary["alerts"] if alert["transition"] == "firing"]
+    _title(console, f"Alerts: {len(firing)} of the starter rules as they ship; nobody set a threshold")
+    table = _table("since the fault s", "rule", "series", "value", "expected below", "an example")
+    for alert in firing:
+        band = alert["band"] or {}
+        value, high = (_measured(number, alert["unit"]) for number in (alert["value"], band.get("high")))
+        example = alert["exemplars"][0]["trace_id"] if alert["exemplars"] else ""
+        table.add_row(f"{alert['after_s']:,.0f}", alert["rule"], " ".join(alert["series"].values()), value, high, example)
+    console.print(table)
+
+
+def _measured(value: float | None, unit: str) -> str:
+    """A number for people."""
+    if value is None:
+        return "-"
+    return f"{value / 1e6:,.0f} ms" if unit == "ns" else f"{value:.1%}" if unit == "1" else f"{value:,.3g} {unit}".strip()
 
 
 def _show_next(console: Console, summary: dict[str, Any], kept: bool) -> None:

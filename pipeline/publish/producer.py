@@ -22,6 +22,7 @@ from tracebraid.pipeline.kernel.broker import ABSENT, DENIED, IDENTITY, UNREACHA
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.records import Partition
+from tracebraid.pipeline.publish.topics import MOCK
 
 CALL_S = 5.0
 FRAME_BYTES = 256  # a batch's and a record's own fields, generously
@@ -80,7 +81,13 @@ class Publisher:
 
     @classmethod
     def transactional(cls, client: Mapping[str, str], group: str, clock: Clock | None = None) -> "Publisher":
-        """The transactional.id is tracebraid-<group>-<instance>. Raises TracebraidError where no broker answers."""
+        """The transactional.id is tracebraid-<group>-<instance>. Raises TracebraidError where no broker answers.
+
+        The embedded broker emulates no offsets in transactions: there it is a plain one, whose transaction() just sends.
+        """
+        plain = cls.plain(client, clock)
+        if plain.is_embedded():
+            return plain
         instance = client.get("group.instance.id") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         return cls._living(client, {"transactional.id": f"tracebraid-{group}-{instance}"}, clock)
 
@@ -134,6 +141,10 @@ class Publisher:
         Raises OwnershipLost where nothing was committed or nobody can say; TracebraidError for what no repetition mends.
         """
         fitting = [self._fit(message) for message in messages]
+        if "transactional.id" not in self._config:
+            for message in fitting:
+                self.send(message, message.partition)
+            return self.flush()
         positions = [TopicPartition(each.topic, each.number, offset, each.topic_id) for each, offset in offsets.items()]
         self.failures.clear()
         try:
@@ -200,8 +211,11 @@ class Publisher:
             config: dict[str, Any] = dict(self._client)
             admin = AdminClient(config, logger=client_logger())
             try:
-                if topic not in admin.list_topics(timeout=self.call_s).topics:
+                found = admin.list_topics(timeout=self.call_s)
+                if topic not in found.topics:
                     raise TracebraidError(f"topic {topic} is not at {self.brokers}, or may not be seen", "`tracebraid topics apply` makes it")
+                if (found.cluster_id or "").startswith(MOCK):
+                    return BROKER_DEFAULT_BYTES
                 resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
                 told = int(admin.describe_configs([resource], request_timeout=self.call_s)[resource].result()["max.message.bytes"].value)
             except KafkaException:
@@ -224,6 +238,11 @@ class Publisher:
             else:
                 self.errors.connected = True
                 return len(found.partitions) if found else 0
+
+    def is_embedded(self) -> bool:
+        """Whether the cluster is librdkafka's own. Raises TracebraidError where no broker answers."""
+        self.partitions("")
+        return (self._producer.list_topics(timeout=self.call_s).cluster_id or "").startswith(MOCK)
 
     def send(self, message: Message, partition: int = -1) -> None:
         """Queue the message; waits while the queue is full. `partition` -1: by key. Raises TracebraidError once an earlier one has failed."""

@@ -4,7 +4,7 @@ In: settings, client settings. Out: a plan, topics made. Never: a topic deleted 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -128,6 +128,7 @@ class _Admin:
     def __init__(self, client: Mapping[str, str]) -> None:
         self.brokers = client.get("bootstrap.servers", "")
         self.errors = ErrorLog(Clock())
+        self.mock = False  # known once existing() has asked
         config: dict[str, Any] = {**client, "error_cb": self.errors}
         try:
             self.client = AdminClient(config, logger=client_logger())
@@ -150,6 +151,8 @@ class _Admin:
 
     def config(self, topic: str) -> dict[str, str]:
         """The topic's settings; empty where the broker will not say."""
+        if self.mock:
+            return {}
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         try:
             found = self.client.describe_configs([resource], request_timeout=CALL_S)[resource].result()
@@ -157,7 +160,8 @@ class _Admin:
             return {}
         return {name: entry.value for name, entry in found.items() if entry.value is not None}
 
-    def create(self, topics: Iterable[Topic], replication_factor: int) -> None:
+    def create(self, topics: Sequence[Topic], replication_factor: int) -> None:
+        """Make them, and wait until the broker tells of them: it says that a topic is made before it knows it."""
         self.existing()
         for topic in topics:
             try:
@@ -169,6 +173,10 @@ class _Admin:
             except KafkaException as error:
                 if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                     self._refuse(error, f"making topic {topic.name}")
+        clock = self.errors.clock
+        deadline = clock.monotonic_s() + limits.broker_wait_s
+        while {topic.name for topic in topics} - self.existing().keys() and clock.monotonic_s() < deadline:
+            clock.sleep(0.05)
 
     def _refuse(self, error: KafkaException, doing: str) -> NoReturn:
         failure = error.args[0]

@@ -36,6 +36,7 @@ def test_the_failing_service_is_found(tmp_path: Path) -> None:
     assert gateway["own_p99_ms_after"] < 2 * gateway["own_p99_ms_before"] + 5  # but not of itself
     totals = summary["totals"]
     assert totals["spans"] > 8_000
+    assert summary["alerts"] == []  # nine minutes before the fault are too few to learn from
     assert totals["logs"] > 5_000
     assert sum(row["logs"] for row in summary["logs"]) == totals["logs"]
     assert sum(row["rejects"] for row in summary["rejects"]) == totals["rejects"] >= 3
@@ -85,3 +86,11 @@ def test_a_demo_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Si
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout, stderr.strip()) == (130, "", "")  # click ends the line of the ^C
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_starter_rules_raise_alerts_on_the_way_of_the_fault_alone(tmp_path: Path) -> None:
+    done = run(tmp_path, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    firing = [alert for alert in json.loads(done.stdout)["alerts"] if alert["transition"] == "firing"]
+    assert {alert["series"]["service_name"] for alert in firing} == {"payment", "checkout", "gateway"}  # payment, and who waits for it
+    assert all(0 < alert["after_s"] <= 240 and alert["value"] > alert["band"]["high"] and alert["exemplars"] for alert in firing)

@@ -149,7 +149,7 @@ def test_a_missing_topic_is_one_line_and_moves_no_offset(broker: Broker, source:
 
 
 def test_no_broker_is_one_line_soon() -> None:
-    with pytest.raises(TracebraidError, match="starting transactions: no broker answers"):
+    with pytest.raises(TracebraidError, match="connecting to Kafka: no broker answers"):
         Publisher.transactional({"bootstrap.servers": f"127.0.0.1:{free_ports(1)[0]}"}, "g")
 
 

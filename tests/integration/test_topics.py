@@ -35,7 +35,7 @@ def test_plan_then_apply_then_nothing_is_left_to_do(broker: Broker, tmp_path: Pa
     assert run("apply", "--config", path)[0] == {**expected, "action": "created"}
     assert len(AdminClient(broker.client).list_topics(timeout=5).topics[name].partitions) == 6
     assert run("plan", "--config", path)[0] == {**expected, "action": "keep"}
-    assert [row["action"] for row in run("apply", "--config", path)] == ["kept", "kept"]
+    assert {row["action"] for row in run("apply", "--config", path)} == {"kept"}
 
 
 def test_a_topic_that_differs_is_told_and_left(broker: Broker, tmp_path: Path) -> None:
