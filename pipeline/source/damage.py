@@ -11,16 +11,23 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ErrorLog, client_logger
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.records import Partition
 
 DAMAGE = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "INVALID_MSG"})
-PROBE_S = 30.0
+PROBE_S = 10.0  # what has given nothing for so long has no answer
+PROBES_S = 30.0  # all of them: a poll that takes longer costs the group's patience
 
 
 def first_readable(client: Mapping[str, str], partition: Partition, damaged: int, end: int, clock: Clock) -> int:
-    """The first offset above `damaged` that can be read; `end`, the end of the log, where nothing behind it can."""
+    """The first offset above `damaged` that can be read; `end`, the end of the log, where nothing behind it can.
+
+    Where a probe gets no answer, or all of them take too long: the one behind the last that is known to be damaged. Nothing that nobody has
+    tried to read is given up so; what is damaged there is met by the next fetch. But what reads between two damaged batches may be passed
+    over by a step that ends in the second.
+    """
     config: dict[str, Any] = {
         **client,
         "group.id": "tracebraid-damage",
@@ -31,35 +38,44 @@ def first_readable(client: Mapping[str, str], partition: Partition, damaged: int
         "enable.partition.eof": "true",
         "error_cb": ErrorLog(clock),
     }
-    broken, step = damaged, 1
-    while broken + step < end and not _reads(config, partition, broken + step, clock):
-        broken, step = broken + step, step * 2
-    whole = min(broken + step, end)
+    deadline_s = clock.monotonic_s() + PROBES_S
+    broken, whole, step = damaged, end, 1
     while whole - broken > 1:
-        middle = (broken + whole) // 2
-        if _reads(config, partition, middle, clock):
-            whole = middle
+        at = min(broken + step, whole - 1) if whole == end else (broken + whole) // 2
+        reads = _reads(config, partition, at, deadline_s, clock)
+        if reads is None:
+            return broken + 1
+        if reads:
+            whole = at
         else:
-            broken = middle
+            broken, step = at, step * 2
     return whole
 
 
-def _reads(config: Mapping[str, Any], partition: Partition, offset: int, clock: Clock) -> bool:
-    """Whether a fetch at `offset` gives a record, or the end of the partition, before it gives damage. What gives nothing at all is no damage.
+def _reads(config: Mapping[str, Any], partition: Partition, offset: int, deadline_s: float, clock: Clock) -> bool | None:
+    """Whether the offset reads. Damage counts when it is met each time: a fetch may be damaged on its way. None: no answer."""
+    for _ in range(limits.damaged_fetches_max):
+        found = _probe(config, partition, offset, min(deadline_s, clock.monotonic_s() + PROBE_S), clock)
+        if found is not False:
+            return found
+    return False
+
+
+def _probe(config: Mapping[str, Any], partition: Partition, offset: int, deadline_s: float, clock: Clock) -> bool | None:
+    """Whether a fetch at `offset` gives a record, or the end of the partition, before it gives damage; None where it gives nothing.
 
     A consumer of its own each time: one that has met damage is astray.
     """
     consumer = Consumer(dict(config), logger=client_logger())
     try:
         consumer.assign([TopicPartition(partition.topic, partition.number, offset)])
-        deadline = clock.monotonic_s() + PROBE_S
-        while clock.monotonic_s() < deadline:
+        while not clock.past(deadline_s):
             for message in consumer.consume(1, 0.5):
                 error = message.error()
                 if error is None or error.name() == "_PARTITION_EOF":
                     return True
                 if error.name() in DAMAGE:
                     return False
-        return True
+        return None
     finally:
         consumer.close()
