@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import make_wsgi_app
 
 from tracebraid.pipeline.kernel.errors import TracebraidError
-from tracebraid.pipeline.kernel.metrics import DetectMetrics, Metrics, NotifyMetrics
+from tracebraid.pipeline.kernel.metrics import ArchiveMetrics, DetectMetrics, ExplainMetrics, Metrics, NotifyMetrics
 from tracebraid.pipeline.kernel.settings import HttpSettings
 
 
@@ -21,7 +21,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve_http(
-    http: HttpSettings, metrics: Metrics | DetectMetrics | NotifyMetrics, *, ready: Callable[[], str], alive: Callable[[], str]
+    http: HttpSettings,
+    metrics: Metrics | DetectMetrics | ArchiveMetrics | ExplainMetrics | NotifyMetrics,
+    *,
+    ready: Callable[[], str],
+    alive: Callable[[], str],
 ) -> WSGIServer | None:
     """Serve until the process ends. `ready()` and `alive()` return '' when it is so, else why not. Port 0: nothing is served."""
     if not http.port:

@@ -44,12 +44,12 @@ def schema(table: str | None, as_json: bool) -> None:
     Example: tracebraid lake schema spans
     """
     from tracebraid.pipeline.query.connection import sql_type
-    from tracebraid.pipeline.query.snapshot import TABLES
+    from tracebraid.pipeline.query.snapshot import IN_ORDER, KEPT, TABLES
 
-    by_name = {each.name: each for each in reversed(TABLES)}
+    by_name = {each.name: each for each in (*TABLES, *KEPT)}
     if table is not None and table not in by_name:
         raise UsageError(f"there is no table {table!r}", f"There are {', '.join(sorted(by_name))}")
-    chosen = [by_name[table]] if table else [by_name[name] for name in ("spans", "logs", "rejects", "intervals")]
+    chosen = [by_name[table]] if table else [by_name[name] for name in IN_ORDER]
     rows = [(each.name, column.name, sql_type(column.type), not column.required, column.comment) for each in chosen for column in each.columns]
     _print(["table", "column", "type", "nullable", "comment"], rows, as_json)
 

@@ -16,6 +16,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 JOBS = {
     "ingest": "Read topics, normalize, keep in the lake.",
     "detect": "Evaluate the rules, publish alerts.",
+    "archive": "Keep windows and alerts as tables of the lake.",
     "notify": "Send alerts to Alertmanager and webhooks.",
     "load": "Put files onto a topic, or straight into the lake.",
     "up": "Run all jobs on this machine, supervised.",

@@ -14,17 +14,20 @@ from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.verify.report import KINDS
+from tracebraid.schemas.alert import ALERTS
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REASONS, REJECTS
 from tracebraid.schemas.spans import SPANS
 from tracebraid.schemas.table import Table
+from tracebraid.schemas.windows import WINDOWS
 
 NOTE = "<!-- Written by `python -m tools.docs`; change the code, not this file. -->"
 SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
     pa.binary(): "BLOB",
     pa.date32(): "DATE",
@@ -39,7 +42,7 @@ def documents() -> dict[str, str]:
 
 
 def schema() -> str:
-    tables = (SPANS, LOGS, REJECTS, INTERVALS)
+    tables = (SPANS, LOGS, REJECTS, INTERVALS, WINDOWS, ALERTS)
     reasons = _table(("reason", "meaning"), [(f"`{code}`", text) for code, text in REASONS.items()])
     parts = ["# Tables", NOTE, _SCHEMA_INTRODUCTION, *(_describe(table) for table in tables), "## Reasons in `rejects`", reasons]
     return "\n\n".join(parts) + "\n"

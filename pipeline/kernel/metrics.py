@@ -85,6 +85,31 @@ class DetectMetrics:
         ProcessCollector(registry=self.registry)
 
 
+class ArchiveMetrics:
+    """The metrics of one archive."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.rows = Counter("tracebraid_archive_rows", "Rows committed.", ("table",), registry=self.registry)
+        self.refused = Counter("tracebraid_archive_refused", "Messages that could not be read.", ("table",), registry=self.registry)
+        self.commit_seconds = Histogram("tracebraid_archive_commit_seconds", "Time to write and commit one portion.", ("table",), registry=self.registry)
+        ProcessCollector(registry=self.registry)
+
+
+class ExplainMetrics:
+    """The metrics of one explain."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.evidence = Counter(
+            "tracebraid_explain_evidence", "Alerts explained, by whether the lake held all of the window.", ("complete",), registry=self.registry
+        )
+        self.refused = Counter("tracebraid_explain_refused", "Messages that could not be read.", registry=self.registry)
+        self.waiting = Gauge("tracebraid_explain_waiting", "Alerts that wait for the lake.", registry=self.registry)
+        self.seconds = Histogram("tracebraid_explain_seconds", "Time to look one alert up.", registry=self.registry)
+        ProcessCollector(registry=self.registry)
+
+
 class NotifyMetrics:
     """The metrics of one notify."""
 

@@ -169,6 +169,21 @@ class DetectSettings(_Section):
     snapshot_s: float = Field(default=600.0, ge=1, description="Seconds between two snapshots of a shard: how much a restart has to read again.")
 
 
+class ExplainSettings(_Section):
+    """How explain looks for what stands behind an alert."""
+
+    group: str = Field(default="", description="Consumer group; '' for `tracebraid-explain-` and the alerts topic's name.")
+    wait_s: float = Field(default=30.0, ge=0, le=600, description="How long it waits, at most, for the lake to hold what the alert was made from.")
+
+
+class ArchiveSettings(_Section):
+    """How windows and alerts are kept as tables."""
+
+    group: str = Field(default="", description="Consumer group; '' for `tracebraid-archive-` and the alerts topic's name.")
+    flush_age_s: float = Field(default=60.0, gt=0, le=3600, description="Commit a table's rows at least so often.")
+    flush_mib: int = Field(default=64, ge=1, le=limits.buffered_bytes_max // limits.MIB, description="Commit when so many MiB wait for a table.")
+
+
 class HttpSettings(_Section):
     """Where ingest serves /metrics, /healthz and /readyz."""
 
@@ -198,6 +213,8 @@ class Settings(BaseModel):
     stream: StreamSettings = StreamSettings()
     rules: RulesSettings = RulesSettings()
     detect: DetectSettings = DetectSettings()
+    explain: ExplainSettings = ExplainSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     notify: NotifySettings = NotifySettings()
     rejects: RejectsSettings = RejectsSettings()
     http: HttpSettings = HttpSettings()

@@ -17,7 +17,7 @@ from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.query.snapshot import DataFile, Snapshot, TableSnapshot, take
 from tracebraid.schemas.table import ATTRIBUTES, BINARY, BOOL, DATE, INT32, INT64, PARTITION_COLUMN, STRING, TIMESTAMP
 
-BASE_VIEWS = ("spans", "logs", "rejects", "intervals")
+BASE_VIEWS = ("spans", "logs", "rejects", "intervals", "windows", "alerts")
 # Literal paths where DuckDB would see patterns.
 _GLOB = str.maketrans({"*": "[*]", "?": "[?]", "[": "[[]"})
 _SCALARS = {

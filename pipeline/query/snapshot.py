@@ -17,14 +17,18 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from tracebraid.pipeline.kernel.errors import TracebraidError, one_line
+from tracebraid.schemas.alert import ALERTS
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
 from tracebraid.schemas.spans import SPANS
 from tracebraid.schemas.table import DATE, INT32, INT64, PARTITION_COLUMN, STRING, TIMESTAMP, Table
+from tracebraid.schemas.windows import WINDOWS
 
 # The reverse of the order in which a cycle commits them: what intervals account for is then in the tables opened after it.
 TABLES = (INTERVALS, REJECTS, SPANS, LOGS)
+KEPT = (WINDOWS, ALERTS)  # made by `tracebraid archive`: a lake without it has none
+IN_ORDER = ("spans", "logs", "rejects", "intervals", "windows", "alerts")
 VERSION_PROPERTY = "tracebraid.schemaVersion"
 READER_VERSION_MAX = 1
 COMPARABLE = (STRING, INT32, INT64, DATE, TIMESTAMP)
@@ -125,9 +129,10 @@ def take(lake: str, options: Mapping[str, str] | None = None) -> Snapshot:
     local = unquote(urlsplit(lake).path) if lake.startswith("file://") else os.path.expanduser(lake)
     root = lake.rstrip("/") if remote else os.path.abspath(local)
     found = {table.name: _open(table, root, remote, dict(options or {})) for table in TABLES}
+    found.update({table.name: _open(table, root, remote, dict(options or {})) for table in KEPT})
     if all(table.version is None for table in found.values()):
         raise TracebraidError(f"there is no lake at {lake}", "Set TRACEBRAID_LAKE to where ingest writes, or run `tracebraid ingest` first")
-    return Snapshot(root, remote, dict(options or {}), {name: found[name] for name in ("spans", "logs", "rejects", "intervals")})
+    return Snapshot(root, remote, dict(options or {}), {name: found[name] for name in IN_ORDER})
 
 
 def _open(table: Table, root: str, remote: bool, options: dict[str, str]) -> TableSnapshot:

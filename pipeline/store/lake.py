@@ -6,12 +6,10 @@ In: cycles (rows and the intervals of offsets they come from). Out: committed ve
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Self
 
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import DeltaTable, Transaction
 
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
-from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
 from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.store.conditional import check_conditional_put
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain, is_conflict
@@ -30,8 +28,9 @@ from tracebraid.pipeline.store.ledger import (
     next_offsets,
     positions_from,
 )
-from tracebraid.pipeline.store.parquet import DAY, write_rows
-from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, GROUP, TABLES, check_columns, check_options, lake_url, open_table, table_files
+from tracebraid.pipeline.store.parquet import write_rows
+from tracebraid.pipeline.store.table_log import TableLog, names_any
+from tracebraid.pipeline.store.tables import GROUP, TABLES, check_options, lake_url, open_table, table_files
 from tracebraid.pipeline.store.transactions import Transactions
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
@@ -39,7 +38,6 @@ from tracebraid.schemas.rejects import REJECTS
 from tracebraid.schemas.spans import SPANS
 
 CONFLICTS_MAX = 20  # commits of others that may come between, before we say that something is wrong
-DELTA_RETRIES = 100  # appends of other partitions that delta-rs itself steps over within one commit
 
 
 def _nothing(step: str) -> None:
@@ -63,10 +61,8 @@ class Lake:
         self._marks: dict[str, dict[Partition, int]] = {name: {} for name in tables}
         # Partitions whose ledgers were read, and of which no cycle was committed since: the writer before us may still be about.
         self._unfenced: set[Partition] = set()
-        self._transactions = {name: Transactions(files[name]) for name in tables}
-        self._schemas: dict[str, Schema] = {}  # what our files were last seen to fit
-        # Log entries up to this version are durable, with all that a checkpoint covers.
-        self._synced = {name: table.version() - 2 * CHECKPOINT_INTERVAL for name, table in tables.items()}
+        self._logs = {table.name: TableLog(f"{url}/{table.name}", table, tables[table.name], files[table.name]) for table in TABLES}
+        self._transactions = {name: log.transactions for name, log in self._logs.items()}
 
     @classmethod
     def open(cls, url: str, options: Mapping[str, str], clock: Clock, *, create: bool = True) -> Self:
@@ -219,9 +215,7 @@ class Lake:
 
     def _are_fresh(self, name: str, cycle: Cycle) -> bool:
         """Whether the cycle's files of this table are there, and will not be taken for orphans soon."""
-        oldest_s = self._clock.unix_nano() / 1e9 - unsynced_age_s_max
-        written_s = [self._files[name].written_at_s(file.path) for file in cycle.progress.files[name]]
-        return all(at_s is not None and at_s > oldest_s for at_s in written_s)
+        return self._logs[name].are_fresh(cycle.progress.files[name], self._clock)
 
     def _remove_files(self, cycle: Cycle) -> None:
         """Remove what no commit can have named; they are written anew if the cycle is given again."""
@@ -278,19 +272,7 @@ class Lake:
         self._marks[name].update(marks)
 
     def _append(self, name: str, snapshot: DeltaTable, files: Sequence[File], moves: Sequence[Transaction]) -> None:
-        schema = snapshot.schema()
-        if schema != self._schemas.get(name):  # a column may have been added meanwhile, or made something that our files are not
-            check_columns(schema, next(table for table in TABLES if table.name == name), f"{self.url}/{name}")
-            self._schemas[name] = schema
-        now_ms = self._clock.unix_nano() // 1_000_000
-        adds: list[AddAction | RemoveAction] = [AddAction(file.path, file.bytes, {DAY: file.day}, now_ms, True, file.statistics) for file in files]
-        snapshot.create_write_transaction(
-            adds,
-            mode="append",
-            schema=schema,
-            partition_by=[DAY],
-            commit_properties=CommitProperties(app_transactions=list(moves), max_commit_retries=DELTA_RETRIES),
-        )
+        self._logs[name].append(snapshot, files, moves, self._clock.unix_nano() // 1_000_000)
 
     def _ledgers_after(self, name: str, targets: Mapping[Partition, int]) -> dict[Partition, int]:
         """A table that a torn cycle left ahead stays there until intervals has come as far: a ledger never goes back."""
@@ -298,22 +280,11 @@ class Lake:
 
     def _took_place(self, name: str, snapshot: DeltaTable, cycle: Cycle) -> bool:
         """Whether an earlier attempt to commit this cycle's files, whose answer we did not understand, succeeded after all."""
-        attempts = cycle.progress.attempts.get(name)
-        return attempts is not None and any(path in uri for uri in snapshot.file_uris() for path in attempts)
+        return names_any(snapshot, cycle.progress.attempts.get(name, ()))
 
     def _refresh(self, name: str) -> DeltaTable:
         """The table's newest snapshot, all its log entries durable; its transactions, as of that snapshot."""
-        table = self._tables[name]
-        try:
-            table.update_incremental()
-            version = table.version()
-            if version > self._synced[name]:
-                self._files[name].sync_log(range(max(0, self._synced[name] + 1), version + 1))
-                self._synced[name] = version
-            self._transactions[name].catch_up(version)
-        except STORAGE_ERRORS as error:
-            raise explain(error, f"read {self.url}/{name}") from error
-        return table
+        return self._logs[name].refresh()
 
 
 def _is_marked(found: Transactions, targets: Iterable[Partition], own: int) -> bool:

@@ -23,6 +23,7 @@ PRUNED = frozenset(
         *("trace_id", "service_name", "tenant", "status_code", "duration_ns", "severity_number", "reason", "kind"),
         *("start_time", "end_time", "start_unix_nano", "end_unix_nano", "time", "time_unix_nano", "ingested_at"),
         *("kafka_topic", "kafka_topic_id", "kafka_partition", "kafka_offset", "kafka_time"),
+        *("measure", "window_start", "window_end", "alert_id", "rule_name"),
         *("first_offset", "last_offset", "event_time_min", "event_time_max", "kafka_time_min", "kafka_time_max"),
     }
 )

@@ -25,7 +25,7 @@ from tracebraid.pipeline.kernel.limits import orphan_sweep_age_s
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain
 from tracebraid.pipeline.store.files import Files
 from tracebraid.pipeline.store.parquet import DAY
-from tracebraid.pipeline.store.tables import TABLES, lake_url, open_table, table_files
+from tracebraid.pipeline.store.tables import KEPT, TABLES, is_table, lake_url, open_table, table_files
 
 LOG = "_delta_log"
 ENTRY = re.compile(LOG + r"/\d{20}\.json")
@@ -47,7 +47,7 @@ class Orphan:
 def sweep(url: str, options: Mapping[str, str], clock: Clock, *, dry_run: bool) -> Iterator[Orphan]:
     """The orphans of every table, each as it is removed. Raises TracebraidError: no lake there; storage fails."""
     place = lake_url(url)
-    for table in TABLES:
+    for table in (*TABLES, *(table for table in KEPT if is_table(place, table, options))):
         snapshot = open_table(place, table, options, create=False)
         files = table_files(place, table.name, options)
         try:

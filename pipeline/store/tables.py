@@ -17,14 +17,17 @@ from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain
 from tracebraid.pipeline.store.files import Files, LocalFiles, StoredFiles, sync_directory
 from tracebraid.pipeline.store.parquet import DAY
 from tracebraid.pipeline.store.statistics import pruned_columns
+from tracebraid.schemas.alert import ALERTS
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REJECTS
 from tracebraid.schemas.spans import SPANS
 from tracebraid.schemas.table import Table
+from tracebraid.schemas.windows import WINDOWS
 
 # In the order of a cycle's commits: intervals last, since its ledger is what counts.
 TABLES = (LOGS, SPANS, REJECTS, INTERVALS)
+KEPT = (WINDOWS, ALERTS)  # in no cycle: `tracebraid archive` makes and fills them
 SCHEMA_VERSION = "tracebraid.schemaVersion"
 GROUP = "tracebraid.group"
 PROTOCOL = (1, 2)  # reader, writer: what every engine has
@@ -61,6 +64,14 @@ def check_options(options: Mapping[str, str]) -> None:
 def table_files(url: str, name: str, options: Mapping[str, str]) -> Files:
     """Where the files of the table lie."""
     return LocalFiles(Path(url) / name) if is_local(url) else StoredFiles(f"{url}/{name}", options)
+
+
+def is_table(url: str, table: Table, options: Mapping[str, str]) -> bool:
+    """Whether the lake has the table. Raises TracebraidError where storage fails."""
+    try:
+        return DeltaTable.is_deltatable(f"{url}/{table.name}", storage_options=dict(options))
+    except STORAGE_ERRORS as error:
+        raise explain(error, f"look for the table {url}/{table.name}") from error
 
 
 def open_table(url: str, table: Table, options: Mapping[str, str], *, create: bool) -> DeltaTable:

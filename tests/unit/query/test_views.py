@@ -119,7 +119,7 @@ def test_a_connection_sees_one_snapshot_until_it_is_refreshed(tmp_path: Path) ->
     write(tmp_path, LOGS, [log("a", "2", "x")])
     count = "SELECT (SELECT count(*) FROM spans) AS spans, (SELECT count(*) FROM logs) AS logs, (SELECT sum(spans) FROM traces) AS in_traces"
     assert ask(connection, count) == [{"spans": 1, "logs": 0, "in_traces": 1}]
-    assert refresh(connection) == {"spans": 2, "logs": 1, "rejects": None, "intervals": None}
+    assert refresh(connection) == {"spans": 2, "logs": 1, "rejects": None, "intervals": None, "windows": None, "alerts": None}
     assert ask(connection, count) == [{"spans": 2, "logs": 1, "in_traces": 2}]
 
 
@@ -139,7 +139,8 @@ def test_times_are_utc_and_comments_are_there(shop: duckdb.DuckDBPyConnection) -
     shown = ask(shop, "SELECT start_time::VARCHAR AS t FROM traces WHERE complete")
     assert shown == [{"t": "2026-01-02 12:00:00+00"}]
     comments = {row["view_name"]: row["comment"] for row in ask(shop, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")}
-    assert set(comments) == {"spans", "logs", "rejects", "intervals", "traces", "trace_logs", "orphan_logs", "service_edges", "span_ids", "trace_ids"}
+    tables = {"spans", "logs", "rejects", "intervals", "windows", "alerts"}
+    assert set(comments) == tables | {"traces", "trace_logs", "orphan_logs", "service_edges", "span_ids", "trace_ids"}
     assert all(comments.values())
 
 

@@ -1,0 +1,1 @@
+"""Messages of our own topics as rows of tables."""
