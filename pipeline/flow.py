@@ -313,7 +313,7 @@ class Ingest:
                 continue
             self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
             progress = self.flow.progress.get(event.partition)  # none, if its topic turned out to be another now
-            if isinstance(event, Damaged) and progress and not self.flow.closed:
+            if isinstance(event, Damaged) and progress and not (self.flow.closed or self.flow.cycle.records):
                 try:
                     lose(self.flow, {event.partition: event.readable}, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
                 except TracebraidError as error:
