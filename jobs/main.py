@@ -16,6 +16,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 JOBS = {
     "ingest": "Read topics, normalize, keep in the lake.",
     "detect": "Evaluate the rules, publish alerts.",
+    "explain": "Publish what stands behind each alert.",
     "archive": "Keep windows and alerts as tables of the lake.",
     "notify": "Send alerts to Alertmanager and webhooks.",
     "load": "Put files onto a topic, or straight into the lake.",
@@ -24,6 +25,7 @@ JOBS = {
     "sql": "Query the lake.",
     "trace": "Show one trace with its logs.",
     "status": "Position, lag and completeness of each partition.",
+    "alerts": "List, follow and show alerts.",
     "verify": "Check that every position is in the lake once.",
     "rules": "Check and list the rules that alerts come from.",
     "rejects": "List, show and send again what could not be decoded.",

@@ -17,7 +17,7 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 
 PROGRAM = (sys.executable, "-m", "tracebraid")
-SUPERVISED = (("ingest",), ("detect",), ("archive",))  # arguments of each process; later jobs join here
+SUPERVISED = (("ingest",), ("detect",), ("explain",), ("archive",))  # arguments of each process; later jobs join here
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_S = 60.0  # a process that lived so long starts its backoff anew
 STOP_WAIT_S = 25.0  # ingest takes 20 at most; Kubernetes gives 30 to all of us

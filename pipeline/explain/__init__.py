@@ -1,0 +1,1 @@
+"""What stands behind an alert: whose own time, whose own errors, by which way."""

@@ -1,0 +1,308 @@
+"""explain: to each alert that fires, what stands behind it, published once beside it.
+
+    tracebraid.alerts (firing) ─► the lake (pipeline/query) ─► pipeline/explain ─► tracebraid.alerts (evidence)
+
+1. Read. Every transition to `firing` is taken up; everything else, evidence among it, is passed over.
+2. Wait, at most `explain.wait_s` from when the alert was read, until the lake holds what the alert was made from: ingest's group has committed, with
+   the partial windows, how far it had read; the lake holds the window once its intervals have come as far. All alerts wait side by side.
+   Where that takes too long the evidence is made of what there is, and says so.
+3. Look up: the exemplar traces, samples of the window's traces and of the hour before, log lines.
+4. One transaction: evidence, and the group's offsets up to the first alert that is not explained yet. Within a partition evidence is published in the
+   order of the alerts: an offset says that all before it is done. Split: evidence twice (offsets last) or never (offsets first).
+
+What is lost with a partition is explained by its next owner.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import ValidationError
+
+from tracebraid.pipeline.explain.evidence import Found, Line, evidence
+from tracebraid.pipeline.explain.own import Span
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
+from tracebraid.pipeline.kernel.metrics import ExplainMetrics
+from tracebraid.pipeline.kernel.records import Partition, Records
+from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
+from tracebraid.pipeline.publish.alerts import HEADERS
+from tracebraid.pipeline.publish.producer import Message, Publisher
+from tracebraid.pipeline.publish.topics import apply, own_topics
+from tracebraid.pipeline.query import evidence as lookup
+from tracebraid.pipeline.query.render import to_text
+from tracebraid.pipeline.query.snapshot import Snapshot, take
+from tracebraid.pipeline.source.kafka import KafkaSource
+from tracebraid.pipeline.source.partitions import Owner
+from tracebraid.pipeline.source.positions import GroupPositions
+from tracebraid.schemas.alert import Transition
+
+log = structlog.get_logger()
+LOOK_S = 1.0  # how often the lake is looked at while alerts wait
+TURN_S = 2.0  # then what is explained is published, and signals and the group are attended to, before the rest
+COMMIT_S = 5.0  # how often the group's offsets move where nothing is published
+HOUR_US = 3_600_000_000
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One alert that fires. read_s: when it was read. wanted: offsets that the lake must reach. done: its evidence."""
+
+    offset: int
+    alert: Transition
+    key: bytes
+    read_s: float
+    wanted: dict[Partition, int] = field(default_factory=dict)
+    done: Message | None = None
+
+
+@dataclass(slots=True)
+class Lane:
+    """One partition of the alerts topic. next_offset: to be read next. waiting: in the order of their offsets."""
+
+    next_offset: int
+    waiting: deque[Waiting] = field(default_factory=deque)
+
+    def publishable(self) -> tuple[list[Waiting], int]:
+        """The alerts at the front whose evidence is made, and the offset once it is published."""
+        front: list[Waiting] = []
+        for each in self.waiting:
+            if each.done is None:
+                return front, each.offset
+            front.append(each)
+        return front, self.next_offset
+
+
+class Explaining:
+    """One process. `step()` in a loop; `finish()` before it ends."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, metrics: ExplainMetrics, clock: Clock) -> None:
+        self.settings, self.publisher, self.metrics, self.clock = settings, publisher, metrics, clock
+        self.lanes: dict[Partition, Lane] = {}
+        self.positions: tuple[str, GroupPositions] | None = None
+        self.doubt: OwnershipLost | None = None
+        self.moved_s, self.looked_s = clock.monotonic_s(), float("-inf")
+        self.committed: dict[Partition, int] = {}
+        self.samples: dict[tuple[tuple[tuple[str, str], ...], int, int], list[Span]] = {}  # of the present snapshot: alerts of one window share them
+        topic = settings.stream.alerts_topic
+        group = settings.explain.group or f"tracebraid-explain-{topic}"
+        owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
+        self.source = KafkaSource(settings.client_config(), [TopicSettings(name=topic)], group, owner, clock)
+
+    # 1. Read.
+
+    def assigned(self, partitions: Sequence[Partition]) -> dict[Partition, int | str]:
+        committed = self.source.committed(partitions)
+        starts = {}
+        for each in partitions:
+            low, high = self.source.watermarks(each)
+            starts[each] = min(max(committed.get(each, low), low), high)
+            self.lanes[each] = Lane(starts[each])
+        return dict(starts)
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        try:
+            self.publish()
+        except OwnershipLost as error:
+            self.doubt = error
+        self.lost(partitions)
+
+    def lost(self, partitions: Sequence[Partition]) -> None:
+        for each in partitions:
+            self.lanes.pop(each, None)
+            self.committed.pop(each, None)
+
+    def take(self, records: Records) -> None:
+        lane = self.lanes.get(records.partition)
+        if lane is None:
+            return
+        for offset, key, value in zip(*(records.batch.column(name).to_pylist() for name in ("kafka_offset", "key", "value")), strict=True):
+            alert = self._alert(records.partition, offset, value)
+            if alert is not None:
+                lane.waiting.append(Waiting(offset, alert, key or alert.id.encode(), self.clock.monotonic_s()))
+        lane.next_offset = records.next_offset
+
+    def _alert(self, partition: Partition, offset: int, value: bytes | None) -> Transition | None:
+        """None for what is not to be explained."""
+        if value is None or b'"evidence"' in value[:64] or b'"firing"' not in value:
+            return None
+        try:
+            alert = Transition.model_validate_json(value)
+        except ValidationError as error:
+            self.metrics.refused.inc()
+            log.error("a message of the alerts topic cannot be read", partition=str(partition), offset=offset, why=str(error).splitlines()[0])
+            return None
+        return alert if alert.transition == "firing" else None
+
+    # 2. Wait.
+
+    def explain_due(self) -> None:
+        """Explain alerts whose window the lake holds, or that have waited long enough, the longest first: one snapshot for all of them."""
+        waiting = [each for lane in self.lanes.values() for each in lane.waiting if each.done is None]
+        now_s = self.clock.monotonic_s()
+        self.metrics.waiting.set(len(waiting))
+        if not waiting or now_s - self.looked_s < LOOK_S:
+            return
+        self.looked_s = now_s
+        snapshot = self._snapshot()
+        self.samples.clear()
+        for each in sorted(waiting, key=lambda one: one.read_s):
+            if self.clock.monotonic_s() - now_s > TURN_S:
+                self.looked_s = float("-inf")
+                return
+            complete = snapshot is not None and self._holds(snapshot, each)
+            if complete or now_s - each.read_s >= self.settings.explain.wait_s:
+                with self.metrics.seconds.time():
+                    each.done = self._explain(snapshot, each, complete)
+
+    def _snapshot(self) -> Snapshot | None:
+        try:
+            return take(self.settings.lake, self.settings.storage_config())
+        except TracebraidError as error:
+            log.warning("the lake cannot be read", why=str(error))
+            return None
+
+    def _holds(self, snapshot: Snapshot, each: Waiting) -> bool:
+        """Whether the lake has come as far as ingest had when the alert was read."""
+        held = lookup.next_offsets(snapshot, each.alert.window.start_us)
+        each.wanted = self._wanted(snapshot, [partition for partition in held if partition not in each.wanted]) | each.wanted
+        if any(held.get(partition, 0) < offset for partition, offset in each.wanted.items()):
+            return False
+        newest = lookup.newest_event_us(snapshot)  # an alert may fire before its window ends; and a lake need not be filled by a group
+        return newest is not None and newest >= each.alert.window.end_us
+
+    def _wanted(self, snapshot: Snapshot, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """How far the group that fills the lake has read."""
+        group = lookup.filling_group(snapshot)
+        if not group or not partitions:
+            return {}
+        if self.positions is None or self.positions[0] != group:
+            if self.positions:
+                self.positions[1].close()
+            self.positions = (group, GroupPositions(self.settings.client_config(), group, self.clock))
+        return self.positions[1].of(partitions)
+
+    # 3. Look up.
+
+    def _explain(self, snapshot: Snapshot | None, each: Waiting, complete: bool) -> Message:
+        alert, waited_s = each.alert, self.clock.monotonic_s() - each.read_s
+        window = alert.window
+        sql = lookup.reproduction(alert.signal, alert.series, window.start_us, window.end_us)
+        found = Found(sql=sql, waited_s=waited_s)
+        if snapshot is not None:
+            try:
+                found = self._look_up(snapshot, alert, found, complete)
+            except TracebraidError as error:
+                log.warning("the lake could not be asked", alert=alert.id, why=str(error))
+        made = evidence(alert, found)
+        self.metrics.evidence.labels(str(made.complete).lower()).inc()
+        return Message(self.settings.stream.alerts_topic, made.model_dump_json().encode(), each.key, HEADERS)
+
+    def _look_up(self, snapshot: Snapshot, alert: Transition, found: Found, complete: bool) -> Found:
+        start_us, end_us = alert.window.start_us, alert.window.end_us
+        ids = list(dict.fromkeys(each.trace_id for each in alert.exemplars))
+        versions = {name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None}
+        return Found(
+            exemplars=_spans(lookup.spans_of(snapshot, ids, start_us, end_us)),
+            window=self._sample(snapshot, alert.series, start_us, end_us),
+            before=self._sample(snapshot, alert.series, start_us - HOUR_US, start_us),
+            lines=_lines(lookup.lines_of(snapshot, ids)),
+            sql=found.sql,
+            tables=versions,
+            waited_s=found.waited_s,
+            complete=complete,
+        )
+
+    def _sample(self, snapshot: Snapshot, series: dict[str, str], start_us: int, end_us: int) -> list[Span]:
+        key = (tuple(sorted(series.items())), start_us, end_us)
+        if key not in self.samples:
+            self.samples[key] = _spans(lookup.spans_of(snapshot, lookup.sample(snapshot, series, start_us, end_us), start_us, end_us))
+        return self.samples[key]
+
+    # 4. One transaction.
+
+    def publish(self) -> None:
+        """What is explained, with the offsets. Raises OwnershipLost where nobody can say whether it was."""
+        ready = {partition: lane.publishable() for partition, lane in self.lanes.items()}
+        messages = [each.done for front, _ in ready.values() for each in front if each.done is not None]
+        offsets = {partition: offset for partition, (_, offset) in ready.items() if self.committed.get(partition) != offset}
+        if not messages and (not offsets or self.clock.monotonic_s() - self.moved_s < COMMIT_S):
+            return
+        self.publisher.transaction(messages, offsets, self.source.group_metadata())
+        self.moved_s = self.clock.monotonic_s()
+        self.committed.update(offsets)
+        for partition, (front, _) in ready.items():
+            for _ in front:
+                self.lanes[partition].waiting.popleft()
+
+    # The loop.
+
+    def step(self) -> None:
+        """Read once, explain and publish what is due."""
+        try:
+            self._no_doubt()
+            for records in self.source.poll(limits.poll_wait_s):
+                self.take(records)
+            self._no_doubt()
+            events, self.source.events = self.source.events, []
+            for event in events:
+                log.warning("alerts are gone", event=str(event))
+            self.explain_due()
+            if self.source.verify():
+                self._no_doubt()
+            self.publish()
+        except OwnershipLost as error:
+            self._restart(error)
+
+    def _no_doubt(self) -> None:
+        if self.doubt:
+            doubt, self.doubt = self.doubt, None
+            raise doubt
+
+    def _restart(self, error: OwnershipLost) -> None:
+        """Nobody can say whether the transaction was committed: the committed offsets can."""
+        log.warning("starting again from the group's offsets", why=str(error))
+        partitions = list(self.lanes)
+        self.lost(partitions)
+        for partition, offset in self.assigned(partitions).items():
+            self.source.seek(partition, int(offset))
+
+    def finish(self) -> None:
+        """Publish what is explained; what waits is explained after the next start."""
+        self._no_doubt()
+        self.moved_s = float("-inf")
+        self.publish()
+
+    def close(self) -> None:
+        self.source.close()
+        self.publisher.close()
+        if self.positions:
+            self.positions[1].close()
+
+
+def _spans(rows: Sequence[lookup.Row]) -> list[Span]:
+    return [Span(row[0], row[1], row[2], row[3] or "", row[4] or "", row[5], row[6], bool(row[7])) for row in rows]
+
+
+def _lines(rows: Sequence[lookup.Row]) -> list[Line]:
+    return [Line(row[0], to_text(row[1]), row[2] or "", row[3] or 0, row[4] or "", row[5] or "") for row in rows]
+
+
+def run_explain(settings: Settings, *, stop: threading.Event, metrics: ExplainMetrics, clock: Clock, watch: Callable[[Explaining], None]) -> None:
+    """Until `stop` is set. `watch` is called each turn of the loop."""
+    apply(settings.client_config(), own_topics(settings), settings.stream.replication_factor)
+    publisher = Publisher.transactional(settings.client_config(), settings.explain.group or "explain", clock)
+    explaining = Explaining(settings, publisher, metrics, clock)
+    try:
+        while not stop.is_set():
+            explaining.step()
+            watch(explaining)
+        try:
+            explaining.finish()
+        except OwnershipLost as error:
+            log.warning("what was open was dropped: the next owner explains it", why=str(error))
+    finally:
+        explaining.close()
