@@ -85,9 +85,6 @@ class Publisher:
 
         The embedded broker emulates no offsets in transactions: there it is a plain one, whose transaction() just sends.
         """
-        plain = cls.plain(client, clock)
-        if plain.is_embedded():
-            return plain
         instance = client.get("group.instance.id") or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         return cls._living(client, {"transactional.id": f"tracebraid-{group}-{instance}"}, clock)
 
@@ -100,6 +97,8 @@ class Publisher:
     def _living(cls, client: Mapping[str, str], own: Mapping[str, str], clock: Clock | None) -> "Publisher":
         waits_ms = {"transaction.timeout.ms": limits.transaction_timeout_ms, "message.timeout.ms": limits.transaction_timeout_ms - 1000}
         publisher = cls(client, {**own, **{name: str(ms) for name, ms in waits_ms.items()}}, clock or Clock())
+        if publisher.is_embedded():
+            return cls.plain(client, clock)
         publisher._begin_life()
         return publisher
 
