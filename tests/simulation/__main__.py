@@ -83,10 +83,12 @@ def main() -> int:
         print(result.violation or "all held")
         return 1 if result.violation else 0
     if given.mutations:
-        found = {name: found_at(name, range(given.mutations)) for name in MUTATIONS}
-        for name, at in found.items():
-            print(f"{name}: {f'seed {at[0]}: {at[1]}' if at else 'NOT FOUND'}")
-        return 0 if all(found.values()) else 1
+        missed = 0
+        for name in MUTATIONS:
+            at = found_at(name, range(given.mutations))
+            print(f"{name}: {f'seed {at[0]}: {at[1]}' if at else 'NOT FOUND'}", flush=True)
+            missed += at is None
+        return 1 if missed else 0
     return run_many(given.seeds, given.processes)
 
 

@@ -3,7 +3,9 @@
 In: a seed. Out: a Plan. Never: the same few faults in every seed, for what is rare together is never seen then.
 """
 
+from collections.abc import Mapping
 from random import Random
+from types import MappingProxyType
 
 from tests.simulation.world import Plan
 
@@ -11,7 +13,7 @@ from tests.simulation.world import Plan
 KINDS = {
     "kill": "commit",
     "stop": "commit",
-    "rebalance": "commit transaction",
+    "new generation": "commit transaction",
     "transient": "commit",
     "disk full": "write",
     "read-only": "write",
@@ -57,6 +59,7 @@ EVENTS = (
     "clock apart",
     "a day passes",
 )
+NO_AIM: Mapping[str, str] = MappingProxyType({})
 ONCE = frozenset({"truncation", "damage", "offsets expired", "offsets reset", "lake removed", "a day passes", "topic made again", "topic deleted"})
 STEPS = (
     *(f"{verb} {table}" for verb in ("refresh", "write", "commit", "sync") for table in ("logs", "spans", "rejects", "intervals")),
@@ -65,15 +68,17 @@ STEPS = (
 )
 
 
-def plan_of(seed: int, aim: tuple[str, str] | None = None) -> Plan:
-    """The same for the same seed, on every machine. `aim`: (fault, step), or (event, ""): that one often, at that step, beside what the seed has."""
+def plan_of(seed: int, aim: Mapping[str, str] = NO_AIM) -> Plan:
+    """The same for the same seed, on every machine. `aim`: faults with the step at which each falls often, events with ''; beside what the seed has."""
     chance = Random(f"plan {seed}")
     rates = {kind: 10 ** chance.uniform(-3.3, -2.2 if kind in SELDOM else -1.7) for kind in KINDS if chance.random() < 0.5}
     events = {event: 10 ** chance.uniform(-2.7, -2.2 if event in ONCE else -1.3) for event in EVENTS if chance.random() < 0.35}
     events["produce"] = chance.uniform(0.05, 0.3)
     focus = chance.choice(STEPS) if chance.random() < 0.5 else ""
-    if aim and aim[0] in EVENTS:
-        events[aim[0]] = 0.05
-    elif aim:
-        focus, rates[aim[0]] = aim[1], rates.get(aim[0], 0.001)
-    return Plan(rates, events, focus, chance.uniform(0.1, 0.5), chance.choice((0.01, 0.05, 0.2)), chance.choice((60, 120, 240)))
+    focus_rate = chance.uniform(0.1, 0.5)
+    for fault, step in aim.items():
+        if step:
+            focus, focus_rate, rates[fault] = step, 0.5, rates.get(fault, 0.001)
+        else:
+            events[fault] = 0.05
+    return Plan(rates, events, focus, focus_rate, chance.choice((0.01, 0.05, 0.2)), chance.choice((60, 120, 240)))

@@ -5,12 +5,13 @@ In: a seed. Out: a Result: the faults that fell, and the Violation with its stor
 
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.simulation import check
 from tests.simulation.borders import joined
 from tests.simulation.broker import Broker, Log, Topic
-from tests.simulation.plan import ONCE, plan_of
+from tests.simulation.plan import NO_AIM, ONCE, plan_of
 from tests.simulation.tables import TABLE_NAMES, Store
 from tests.simulation.transform import place_of
 from tests.simulation.world import Killed, Plan, Process, Violation, World
@@ -339,7 +340,7 @@ class Run:
             raise Violation(f"after SIGTERM: {'; '.join(wrong)}")
 
 
-def simulate(seed: int, *, telling: bool = False, aim: tuple[str, str] | None = None) -> Result:
+def simulate(seed: int, *, telling: bool = False, aim: Mapping[str, str] = NO_AIM) -> Result:
     """Run one seed. Where it fails and was not told, it is run again to be told. `aim`: see plan_of."""
     run = Run(seed, plan_of(seed, aim), telling=telling)
     violation = ""

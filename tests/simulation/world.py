@@ -103,7 +103,7 @@ class World:
         return ""
 
     def _thresholds(self, step: str, fails: tuple[str, ...]) -> tuple[tuple[float, str], ...]:
-        kinds = ("kill", "stop", "rebalance", *fails)
+        kinds = ("kill", "stop", "new generation", *fails)
         focused = self.plan.focus and step.startswith(self.plan.focus)
         below, found = 0.0, []
         for kind in kinds:
@@ -118,7 +118,7 @@ class World:
         if kind == "switch":
             self.wait(0)
             return ""
-        if kind == "rebalance":
+        if kind == "new generation":
             self.faults[kind, step] += self.rebalance()
             return ""
         self.faults[kind, step] += 1
