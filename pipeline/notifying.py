@@ -104,9 +104,10 @@ class Delivery:
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         try:
-            self.commit()
-        except OwnershipLost as error:
-            self.doubt = error
+            if not self.doubt:
+                self.commit()
+        except TracebraidError as error:
+            self.doubt = OwnershipLost(str(error))
         self.lost(partitions)
 
     def lost(self, partitions: Sequence[Partition]) -> None:
@@ -273,39 +274,42 @@ class Delivery:
     # The loop.
 
     def step(self) -> None:
+        """Raises what no waiting mends. While no broker answers, what fires is told all the same."""
+        self.read()
         try:
-            self.no_doubt()
-            self.read()
-            self.no_doubt()
-            self.deliver()
-            self.tell_again()
-            if self.done and (not self.queue or self.clock.monotonic_s() - self.committed_s >= COMMIT_S):
-                self.source.verify()
-                self.no_doubt()
-                self.commit()
-            self.metrics.waiting.labels(self.channel.name).set(len(self.queue))
+            if self.doubt:
+                self.restart(self.doubt)
+            else:
+                self.deliver()
+                if self.done and (not self.queue or self.clock.monotonic_s() - self.committed_s >= COMMIT_S):
+                    self.source.verify()
+                    self.commit()
         except OwnershipLost as error:
-            self.restart(error)
-
-    def no_doubt(self) -> None:
-        if self.doubt:
-            doubt, self.doubt = self.doubt, None
-            raise doubt
+            self.doubt = error
+        except TracebraidError as error:
+            if not error.transient:
+                raise
+            log.warning("nothing is committed, and tried again", channel=self.channel.name, why=str(error))
+        self.tell_again()
+        self.metrics.waiting.labels(self.channel.name).set(len(self.queue))
 
     def restart(self, error: OwnershipLost) -> None:
-        """Nobody can say whether the transaction was committed: the committed offsets can. What was sent is remembered, and not sent again."""
+        """Nobody can say whether the transaction was committed: the committed offsets can. What was sent is remembered, and not sent again.
+
+        Raises TracebraidError (transient) where no broker answers; `doubt` stays until it was done, and nothing is sent.
+        """
         log.warning("starting again from the committed offsets", channel=self.channel.name, why=str(error))
         partitions = self.source.partitions()
         self.lost(partitions)
-        self.doubt = None
         for partition, offset in self.assigned(partitions).items():
             self.source.seek(partition, offset)
+        self.doubt = None
 
     def finish(self) -> None:
         try:
-            self.no_doubt()
-            self.commit()
-        except OwnershipLost as error:
+            if not self.doubt:
+                self.commit()
+        except TracebraidError as error:
             log.warning("what was sent last may be sent again", channel=self.channel.name, why=str(error))
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """What tests of notify need: alerts as detect publishes them, a web server that answers as it is told, topics and settings."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,8 +107,8 @@ def wait_until(holds: Callable[[], bool], wait_s: float = 30) -> None:
 
 
 @contextmanager
-def server(**fields: Any) -> Iterator[Server]:
-    """On 127.0.0.1."""
+def server(certificate: tuple[str, str] | None = None, **fields: Any) -> Iterator[Server]:
+    """On 127.0.0.1; with TLS where `certificate`, files of a certificate and its key, is given."""
     lock = threading.Lock()
 
     class Quiet(ThreadingHTTPServer):
@@ -145,7 +146,11 @@ def server(**fields: Any) -> Iterator[Server]:
             """Requests are no news."""
 
     listening = Quiet(("127.0.0.1", 0), Handler)
-    answering = Server(f"http://127.0.0.1:{listening.server_port}", **fields)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
+    answering = Server(f"{'https' if certificate else 'http'}://127.0.0.1:{listening.server_port}", **fields)
     thread = threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -77,6 +77,7 @@ class Post:
                 raise UsageError(what, "Give the path of a PEM file") from None
         else:
             context.check_hostname = False
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # said once, with the settings' warnings, and not at each request
         self.pool = urllib3.PoolManager(retries=False, ssl_context=context, cert_reqs="CERT_REQUIRED" if settings.verify_tls else "CERT_NONE")
 
     def send(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Outcome:

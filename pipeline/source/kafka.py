@@ -305,8 +305,11 @@ class KafkaSource:
         """Give librdkafka partitions it does not have, from the next offset of each; pause those that are not to be read now."""
         held = {place: self._held[place] for place in places}
         self.consumer.incremental_assign([TopicPartition(*place, OFFSET_END if each.stopped else each.next_offset) for place, each in held.items()])
-        if unread := [place for place, each in held.items() if each.stopped or self.paused]:
+        unread = [place for place, each in held.items() if each.stopped or self.paused]
+        if unread:
             self.consumer.pause(self._places(unread))
+        if read := held.keys() - set(unread):
+            self.consumer.resume(self._places(read))  # librdkafka's pause outlives the assignment: one that went while we paused came back paused
 
     def _hold(self, partition: Partition, start: Start | None) -> Held:
         topic = settings_of(partition.topic, self.settings) or TopicSettings(name=partition.topic)

@@ -1,5 +1,7 @@
 """What an answer means, who is sent what, and what is known of the present."""
 
+import shutil
+import subprocess
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -52,9 +54,7 @@ def test_no_answer_and_no_server_may_pass() -> None:
 
 def test_errors_keep_the_path_and_secrets_to_themselves() -> None:
     with server(always=302) as answering:
-        found = [
-            post(f"{url}/T00/secret?token=secret", token="bearer-secret", timeout_s=0.5) for url in (answering.url, "http://127.0.0.1:1", "https://127.0.0.1:1")
-        ]
+        found = [post(f"{url}/T00/secret?token=secret", token="bearer-secret") for url in (answering.url, "http://127.0.0.1:1", "https://127.0.0.1:1")]
     assert "redirects are not followed" in found[0].error
     assert all("secret" not in each.error for each in found)
 
@@ -114,6 +114,24 @@ def test_a_server_that_cannot_prove_who_it_is_gets_nothing(tmp_path: Path) -> No
     (tmp_path / "bad.pem").write_text("nothing")
     with pytest.raises(UsageError, match="cannot read ca_file"):
         Post(hook("https://127.0.0.1:1/", ca_file=str(tmp_path / "bad.pem")), CLOCK)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, *names], check=True, capture_output=True)
+    clock = Clock()
+    with server(certificate=(str(certificate), str(key))) as answering:
+        found = {}
+        for name, other in {"stranger": {}, "known": {"ca_file": str(certificate)}, "unchecked": {"verify_tls": False}}.items():
+            settings = hook(answering.url, **other)
+            found[name] = Post(settings, clock).send(settings.url[0], b"{}")
+    assert (found["stranger"].reason, found["stranger"].retry) == ("tls", True)
+    assert "self-signed certificate" in found["stranger"].error
+    assert (found["known"], found["unchecked"]) == (Outcome(), Outcome())
+    assert len(answering.requests) == 2
 
 
 def test_why_a_message_is_not_sent() -> None:
