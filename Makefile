@@ -10,7 +10,7 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constr
 MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint bench torture simulate soak clean
+.PHONY: help install demo test lint bench torture torture-alerts simulate soak clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -35,6 +35,9 @@ bench: $(VENV)/test  ## the measurements
 
 torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'
 	@$(RUN)/python -m tests.torture $(ARGS)
+
+torture-alerts: $(VENV)/test  ## ingest and detect killed 100 times, and the alerts beside those of an undisturbed run; for about 10 minutes
+	@$(RUN)/python -m tests.torture.alerts $(ARGS)
 
 simulate: $(VENV)/test  ## 10,000 seeds of the whole flow in a virtual world; ARGS='--seed 7' tells one
 	@$(RUN)/python -m tests.simulation $(ARGS)
