@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from tracebraid.pipeline.rules.compile import compile_rule
+from tracebraid.pipeline.rules.load import load_rules, starter_text
 from tracebraid.pipeline.rules.measures import Measure, merge_measures
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rule import MINUTE_US
@@ -91,3 +93,12 @@ def test_equal_measures_are_one() -> None:
     other = Measure(signal="logs", by=("service_name",), pane_us=MINUTE_US)
     assert [(each.signal, each.max_series) for each in merge_measures([first, other, larger])] == [("spans", 9), ("logs", 10_000)]
     assert first.group == larger.group
+
+
+def test_the_starter_rules_judge_spans_whatever_their_kind_is_worth() -> None:
+    """Some senders set no kind at all; calls made are the callee's to judge."""
+    rules = [rule for rule in load_rules(starter_text(), "starter.yaml") if rule.on == "spans"]
+    rows = batch(SPANS, *({"kind": kind} for kind in ("SERVER", "CONSUMER", "UNSPECIFIED")))
+    for measure in [measure for rule in rules for measure in compile_rule(rule).measures]:
+        selected = measure.select(rows)
+        assert selected is None or selected.to_pylist() == [True, True, True]
