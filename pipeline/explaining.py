@@ -14,9 +14,9 @@ What is lost with a partition is explained by its next owner.
 """
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from pydantic import ValidationError
@@ -42,7 +42,7 @@ from tracebraid.schemas.alert import Transition
 
 log = structlog.get_logger()
 LOOK_S = 1.0  # how often the lake is looked at while alerts wait
-TURN_S = 2.0  # then what is explained is published, and signals and the group are attended to, before the rest
+BATCH = 20  # alerts explained in one turn of the loop; then they are published, and signals and the group are attended to
 COMMIT_S = 5.0  # how often the group's offsets move where nothing is published
 HOUR_US = 3_600_000_000
 
@@ -86,7 +86,8 @@ class Explaining:
         self.doubt: OwnershipLost | None = None
         self.moved_s, self.looked_s = clock.monotonic_s(), float("-inf")
         self.committed: dict[Partition, int] = {}
-        self.samples: dict[tuple[tuple[tuple[str, str], ...], int, int], list[Span]] = {}  # of the present snapshot: alerts of one window share them
+        self.samples: dict[tuple[tuple[tuple[str, str], ...], int, int], list[Span]] = {}  # alerts of one window share them
+        self.sampled: dict[str, int | None] = {}  # versions of the tables that the samples are of
         topic = settings.stream.alerts_topic
         group = settings.explain.group or f"tracebraid-explain-{topic}"
         owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
@@ -148,15 +149,15 @@ class Explaining:
             return
         self.looked_s = now_s
         snapshot = self._snapshot()
-        self.samples.clear()
-        for each in sorted(waiting, key=lambda one: one.read_s):
-            if self.clock.monotonic_s() - now_s > TURN_S:
-                self.looked_s = float("-inf")
-                return
-            complete = snapshot is not None and self._holds(snapshot, each)
-            if complete or now_s - each.read_s >= self.settings.explain.wait_s:
-                with self.metrics.seconds.time():
-                    each.done = self._explain(snapshot, each, complete)
+        if snapshot is not None and snapshot.versions() != self.sampled:
+            self.samples, self.sampled = {}, snapshot.versions()
+        holds = self._held_windows(snapshot, waiting) if snapshot is not None else set()
+        late = {id(each) for each in waiting if now_s - each.read_s >= self.settings.explain.wait_s}
+        due = sorted((each for each in waiting if id(each) in holds | late), key=lambda each: each.read_s)
+        if len(due) > BATCH:
+            self.looked_s = float("-inf")  # the rest follows at once, when these are published
+        with self.metrics.seconds.time():
+            self._explain(snapshot, due[:BATCH], holds)
 
     def _snapshot(self) -> Snapshot | None:
         try:
@@ -165,14 +166,19 @@ class Explaining:
             log.warning("the lake cannot be read", why=str(error))
             return None
 
-    def _holds(self, snapshot: Snapshot, each: Waiting) -> bool:
-        """Whether the lake has come as far as ingest had when the alert was read."""
-        held = lookup.next_offsets(snapshot, each.alert.window.start_us)
-        each.wanted = self._wanted(snapshot, [partition for partition in held if partition not in each.wanted]) | each.wanted
-        if any(held.get(partition, 0) < offset for partition, offset in each.wanted.items()):
-            return False
+    def _held_windows(self, snapshot: Snapshot, waiting: Sequence[Waiting]) -> set[int]:
+        """Those, by id(), for which the lake has come as far as ingest had when the alert was read, and beyond the window's end."""
+        held = lookup.next_offsets(snapshot, min(each.alert.window.start_us for each in waiting))
         newest = lookup.newest_event_us(snapshot)  # an alert may fire before its window ends; and a lake need not be filled by a group
-        return newest is not None and newest >= each.alert.window.end_us
+        fresh = [each for each in waiting if not held.keys() <= each.wanted.keys()]
+        wanted = self._wanted(snapshot, list(held)) if fresh else {}
+        for each in fresh:
+            each.wanted = wanted | each.wanted
+        return {
+            id(each)
+            for each in waiting
+            if newest is not None and newest >= each.alert.window.end_us and all(held.get(place, 0) >= offset for place, offset in each.wanted.items())
+        }
 
     def _wanted(self, snapshot: Snapshot, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """How far the group that fills the lake has read."""
@@ -187,33 +193,35 @@ class Explaining:
 
     # 3. Look up.
 
-    def _explain(self, snapshot: Snapshot | None, each: Waiting, complete: bool) -> Message:
-        alert, waited_s = each.alert, self.clock.monotonic_s() - each.read_s
-        window = alert.window
-        sql = lookup.reproduction(alert.signal, alert.series, window.start_us, window.end_us)
-        found = Found(sql=sql, waited_s=waited_s)
-        if snapshot is not None:
-            try:
-                found = self._look_up(snapshot, alert, found, complete)
-            except TracebraidError as error:
-                log.warning("the lake could not be asked", alert=alert.id, why=str(error))
-        made = evidence(alert, found)
-        self.metrics.evidence.labels(str(made.complete).lower()).inc()
-        return Message(self.settings.stream.alerts_topic, made.model_dump_json().encode(), each.key, HEADERS)
+    def _explain(self, snapshot: Snapshot | None, due: Sequence[Waiting], holds: set[int]) -> None:
+        """Traces and lines of all of them are looked up at once: a question costs the same for one alert and for twenty."""
+        spans, lines = _by_trace(snapshot, due) if snapshot is not None and due else ({}, {})
+        for each in due:
+            alert, window = each.alert, each.alert.window
+            ids = list(dict.fromkeys(exemplar.trace_id for exemplar in alert.exemplars))
+            found = Found(
+                exemplars=[span for trace_id in ids for span in spans.get(trace_id, ())],
+                lines=[line for trace_id in ids for line in lines.get(trace_id, ())],
+                sql=lookup.reproduction(alert.signal, alert.series, window.start_us, window.end_us),
+                waited_s=self.clock.monotonic_s() - each.read_s,
+                complete=id(each) in holds,
+            )
+            if snapshot is not None:
+                try:
+                    found = self._with_samples(snapshot, alert, found)
+                except TracebraidError as error:
+                    log.warning("the lake could not be asked", alert=alert.id, why=str(error))
+            made = evidence(alert, found)
+            self.metrics.evidence.labels(str(made.complete).lower()).inc()
+            each.done = Message(self.settings.stream.alerts_topic, made.model_dump_json().encode(), each.key, HEADERS)
 
-    def _look_up(self, snapshot: Snapshot, alert: Transition, found: Found, complete: bool) -> Found:
+    def _with_samples(self, snapshot: Snapshot, alert: Transition, found: Found) -> Found:
         start_us, end_us = alert.window.start_us, alert.window.end_us
-        ids = list(dict.fromkeys(each.trace_id for each in alert.exemplars))
-        versions = {name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None}
-        return Found(
-            exemplars=_spans(lookup.spans_of(snapshot, ids, start_us, end_us)),
+        return replace(
+            found,
             window=self._sample(snapshot, alert.series, start_us, end_us),
             before=self._sample(snapshot, alert.series, start_us - HOUR_US, start_us),
-            lines=_lines(lookup.lines_of(snapshot, ids)),
-            sql=found.sql,
-            tables=versions,
-            waited_s=found.waited_s,
-            complete=complete,
+            tables={name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None},
         )
 
     def _sample(self, snapshot: Snapshot, series: dict[str, str], start_us: int, end_us: int) -> list[Span]:
@@ -289,6 +297,21 @@ def _spans(rows: Sequence[lookup.Row]) -> list[Span]:
 
 def _lines(rows: Sequence[lookup.Row]) -> list[Line]:
     return [Line(row[0], to_text(row[1]), row[2] or "", row[3] or 0, row[4] or "", row[5] or "") for row in rows]
+
+
+def _by_trace(snapshot: Snapshot, due: Sequence[Waiting]) -> tuple[dict[str, list[Span]], dict[str, list[Line]]]:
+    """Spans and log lines of the alerts' exemplar traces, by trace; none where the lake cannot be asked."""
+    ids = {exemplar.trace_id for each in due for exemplar in each.alert.exemplars}
+    windows = [each.alert.window for each in due]
+    spans, lines = defaultdict[str, list[Span]](list), defaultdict[str, list[Line]](list)
+    try:
+        for span in _spans(lookup.spans_of(snapshot, ids, min(each.start_us for each in windows), max(each.end_us for each in windows))):
+            spans[span.trace_id].append(span)
+        for line in _lines(lookup.lines_of(snapshot, ids)):
+            lines[line.trace_id].append(line)
+    except TracebraidError as error:
+        log.warning("the lake could not be asked", why=str(error))
+    return spans, lines
 
 
 def run_explain(settings: Settings, *, stop: threading.Event, metrics: ExplainMetrics, clock: Clock, watch: Callable[[Explaining], None]) -> None:

@@ -106,7 +106,7 @@ class ExplainMetrics:
         )
         self.refused = Counter("tracebraid_explain_refused", "Messages that could not be read.", registry=self.registry)
         self.waiting = Gauge("tracebraid_explain_waiting", "Alerts that wait for the lake.", registry=self.registry)
-        self.seconds = Histogram("tracebraid_explain_seconds", "Time to look one alert up.", registry=self.registry)
+        self.seconds = Histogram("tracebraid_explain_seconds", "Time to look up what is due.", registry=self.registry)
         ProcessCollector(registry=self.registry)
 
 

@@ -2,7 +2,12 @@
 
 import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +166,39 @@ def test_an_alert_that_the_lake_never_holds_is_explained_all_the_same(broker: An
         job.end()
     assert (found.service, found.complete, found.traces, found.tables) == ("checkout", False, [], {})
     assert 2 <= found.waited_s < 10
+
+
+def test_killed_again_and_again_it_explains_every_alert_once(broker: Any, tmp_path: Path) -> None:
+    topic = broker.create_topic(broker.unique("spans"), 3)
+    settings = settings_for(broker, tmp_path, RULES, source=topic).model_copy(update={"ingest": IngestSettings(flush_age_s=1)})
+    produce_traces(broker, topic, range(4), range(2, 3))
+    environment = {
+        **os.environ,
+        "TRACEBRAID_BOOTSTRAP_SERVERS": broker.address,
+        "TRACEBRAID_LAKE": settings.lake,
+        "TRACEBRAID_CLIENT__SESSION_TIMEOUT_MS": "1000",
+        "TRACEBRAID_CLIENT__HEARTBEAT_INTERVAL_MS": "300",
+        **{f"TRACEBRAID_STREAM__{name.upper()}": value for name, value in topics(settings).items()},
+    }
+    running = ingest(settings)
+    try:
+        wait_for_lake(settings, 4 * 60 * 2 + 6)
+        for turn in range(4):
+            process = subprocess.Popen([sys.executable, "-m", "tracebraid", "explain"], env=environment)
+            for part in range(5):
+                tell(broker, settings, [firing(turn * 15 + part * 3 + n, 2, [trace_id(2, 10 * n)]) for n in range(3)])
+                time.sleep(0.8 + turn * 0.07)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process = subprocess.Popen([sys.executable, "-m", "tracebraid", "explain"], env=environment)
+        try:
+            until(settings, 60)
+            time.sleep(2)
+            found = evidence_of(settings)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+    finally:
+        running.end()
+    assert Counter(each.id for each in found) == Counter(f"{number:032x}" for number in range(60))
+    assert {each.service for each in found} == {"db"}
