@@ -60,6 +60,14 @@ def read_lake(lake: str) -> tuple[list[Row], list[Interval]]:
     return rows, [Interval(*row) for row in _query(lake, "intervals", "kind, kafka_topic_id, kafka_partition, first_offset, last_offset")]
 
 
+def stored(lake: str) -> dict[tuple[str, int], int]:
+    """How far intervals come, by topic id and partition: the offset behind the last."""
+    ends: dict[tuple[str, int], int] = {}
+    for topic_id, partition, end in _query(lake, "intervals", "kafka_topic_id, kafka_partition, last_offset + 1"):
+        ends[topic_id, partition] = max(ends.get((topic_id, partition), 0), end)
+    return ends
+
+
 def _number(found: int | bytes) -> int:
     return int(found.removeprefix(POISON)) if isinstance(found, bytes) else found
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,8 @@ TERM_S_MAX = 20.0  # within which a consumer that is asked to stop has done so
 @dataclass
 class Life:
     """One process. `ends_s`: when it is ended from outside, by `how`. `joined`: another joins once it has partitions. When it was asked to stop:
-    `term_s`; stopped: `stopped_s`; woken: `woken_s`."""
+    `term_s`; stopped: `stopped_s`; woken: `woken_s`.
+    `sent`: how far its topics had come when it was stopped, as check.stored."""
 
     process: subprocess.Popen[bytes]
     orders: Orders
@@ -31,8 +31,8 @@ class Life:
     term_s: float = 0.0
     stopped_s: float = 0.0
     joined: bool = False
-    began_s: float = field(default_factory=time.monotonic)
     woken_s: float = 0.0
+    sent: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def signal(self, number: int) -> None:
         """To our own child, which is there until we wait for it."""

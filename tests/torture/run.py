@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.torture.check import await_transactions, check_content, check_group, check_rejects, read_rejects
+from tests.torture.check import await_transactions, check_content, check_group, check_rejects, read_rejects, stored
 from tests.torture.consumers import TERM_S_MAX, Consumers, Life, end
 from tests.torture.schedule import EACH, Chance, Fate, Script, hits
 from tests.torture.steps import STEPS
@@ -30,7 +30,7 @@ BACKLOG_SHARE = 0.25  # of all records, produced before the first consumer start
 # What a script waits for comes in its own time, on a busy machine too.
 SCRIPT_TERM_S_MAX = 90.0
 TRICKLE_PER_S = 50  # records: a step that needs some always comes by
-SLEEP_S_MAX = 60.0  # a zombie sleeps so long at most until another has its place
+SLEEP_S_MAX = 120.0  # a zombie sleeps so long at most until others have overtaken it
 ROUND_S_MAX = 60.0  # and has so long to come back to reading
 LOSE_S_MAX = 15.0  # or to a kill that it has to expect: one whose partitions are going as it is stopped does not always lose them
 BACK_S = 2.0  # it reads for so long again
@@ -93,7 +93,7 @@ class Torture:
         self.outcome = Outcome()
         self.faults = Path(world.folder / "faults")
         self.faults_read = 0
-        self.disk_full_until_s = 0.0
+        self.disk_full_until_s = self.looked_s = 0.0
         self.scripted = isinstance(schedule, Script)
         self.began_s = time.monotonic()
 
@@ -207,8 +207,9 @@ class Torture:
             life.process.wait()
 
     def stopped(self, life: Life) -> None:
-        """Its slot goes to another; it comes back when its session is over and, in a script, the other has begun."""
+        """Its slot goes to another; it comes back when its session is over and, in a script, the other holds what it might write."""
         life.stopped_s = time.monotonic()
+        life.sent = {(each.topic_id, each.partition): each.offset + 1 for each in sorted(self.world.steady.sent, key=lambda each: each.offset) if each.topic_id}
         self.put_beside(life)
 
     def put_beside(self, life: Life) -> None:
@@ -230,10 +231,15 @@ class Torture:
             life.signal(signal.SIGCONT)
 
     def may_wake(self, zombie: Life) -> bool:
-        """When its session is over and, in a script, another has been given partitions."""
+        """When its session is over and, in a script, others have stored all that it may have read."""
         asleep_s = time.monotonic() - zombie.stopped_s
-        replaced = any(life.began_s > zombie.stopped_s and life.assigned() for life in self.living())
-        return asleep_s >= self.plan.session_ms / 1000 + 1.5 and (replaced or not self.scripted or asleep_s > SLEEP_S_MAX)
+        return asleep_s >= self.plan.session_ms / 1000 + 1.5 and (not self.scripted or asleep_s > SLEEP_S_MAX or self.overtaken(zombie))
+
+    def overtaken(self, zombie: Life) -> bool:
+        if time.monotonic() < self.looked_s + 0.5:
+            return False
+        ends, self.looked_s = stored(self.world.lake), time.monotonic()
+        return all(ends.get(place, 0) >= end for place, end in zombie.sent.items())
 
     def may_go(self, zombie: Life) -> bool:
         """Whether a script's zombie has come back to reading, and has no kill to expect: it is asked to stop, so that no transaction of its stays open."""
