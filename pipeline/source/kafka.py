@@ -74,7 +74,7 @@ class KafkaSource:
         self._held: dict[Place, Held] = {}
         self._moved: set[Place] = set()  # taken from us, or begun anew, within the present poll
         self.joined = False
-        self._batch_records = 1000
+        self._largest: dict[str, int] = {}  # by topic: bytes of the largest value in the last poll that had any of it
         try:
             existing = self.cluster.connect()
             for each in topics:
@@ -96,7 +96,7 @@ class KafkaSource:
         if self.clock.monotonic_s() >= self._refresh_at:
             self._subscribe(self.cluster.topics())
         self._moved.clear()
-        messages: list[Any] = self.consumer.consume(self._batch_records, timeout_s)
+        messages = self._consume(timeout_s)
         groups: dict[Place, list[Any]] = {}
         damaged: dict[Place, str] = {}
         for message in messages:
@@ -116,8 +116,29 @@ class KafkaSource:
         for held in [held for place, held in self._held.items() if place in self._moved and not held.stopped]:
             # Away and back within one poll: which of its messages, an end or damage among them, are of which time cannot be told.
             self._refetch(held.partition, held.next_offset)
-        self._adapt(found)
         return found
+
+    def _consume(self, timeout_s: float) -> list[Any]:
+        """Messages of about limits.poll_bytes_max. librdkafka bounds a batch by number alone, and large records may follow small ones.
+
+        So few are asked for at a time: as many as fit if each is as large as the largest lately, in whichever topic that was.
+        """
+        messages: list[Any] = []
+        largest: dict[str, int] = {}
+        left, until_s = limits.poll_bytes_max, self.clock.monotonic_s() + timeout_s
+        while left > 0 and len(messages) < limits.poll_records_max:
+            wanted = max(1, min(limits.consume_records_max, left // max([1, *self._largest.values(), *largest.values()])))
+            some = self.consumer.consume(wanted, timeout_s)
+            for message in some:
+                topic, size = message.topic() or "", len(message.value() or b"")
+                left -= size
+                largest[topic] = max(largest.get(topic, 0), size)
+            messages += some
+            timeout_s = until_s - self.clock.monotonic_s()
+            if len(some) < wanted or timeout_s <= 0:
+                break
+        self._largest |= largest
+        return messages
 
     def _fetch_again(self, place: Place, reason: str) -> None:
         """A fetch found damage at the next offset. It may have happened on the way, so it is tried again; what stays is an event."""
@@ -143,13 +164,6 @@ class KafkaSource:
         records = Records(held.partition, batch, held.encoding, held.tenant)
         held.next_offset, held.damaged = records.next_offset, 0
         return records
-
-    def _adapt(self, found: Sequence[Records]) -> None:
-        """So many records a poll that they hold about limits.poll_bytes_max: librdkafka bounds a batch by number alone."""
-        rows = sum(each.batch.num_rows for each in found)
-        if rows:
-            mean_bytes = max(1, sum(each.batch.nbytes for each in found) // rows)
-            self._batch_records = max(1, min(limits.poll_records_max, limits.poll_bytes_max // mean_bytes))
 
     def pause(self) -> None:
         """Fetch nothing more. What is queued is dropped and fetched again after resume()."""

@@ -192,6 +192,24 @@ def test_a_poll_is_bounded_by_bytes_and_records(broker: Broker, monkeypatch: pyt
     assert max(size for _, size in sizes[1:]) <= 1_010_000
 
 
+def test_large_records_behind_many_small_ones_do_not_fill_a_poll(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = (broker.create_topic(broker.unique(name)) for name in ("small", "large"))
+    produce(broker, small, [b"."] * 5000)
+    monkeypatch.setattr(limits, "poll_bytes_max", 100_000)
+    kafka = source(broker, [TopicSettings(name=small), TopicSettings(name=large)], Keeper())
+    assert len(values(drain(kafka))) == 5000
+    produce(broker, large, [b"." * 10_000] * 2000)
+    kafka.aim()
+    polls: list[list[bytes]] = []
+    while not kafka.drained():
+        polls.append(values(kafka.poll()))
+    kafka.close()
+    assert sum(map(len, polls)) == 2000
+    unknown, *known = (len(each) for each in polls if each)
+    assert unknown <= limits.consume_records_max
+    assert max(known) <= 10
+
+
 def test_two_members_share_the_partitions_and_read_each_record_once(broker: Broker) -> None:
     topic, group = broker.create_topic(broker.unique("shared"), 4), broker.unique("group")
     first = source(broker, [TopicSettings(name=topic)], one := Keeper(), group)
