@@ -1,5 +1,6 @@
 """`tracebraid rules`: rules as code. Checks and lists them; each further subcommand stands in a file of its own and is added here."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -8,20 +9,33 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tracebraid.jobs.common import json_option
-from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
-from tracebraid.pipeline.rules.errors import Mistake, RuleError
+from tracebraid.jobs.common import config_option, json_option, start
+from tracebraid.jobs.rules_files import files_argument, read_rules
+from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.rules.load import load_rules, starter_text
 from tracebraid.pipeline.rules.slo import duration
 from tracebraid.schemas.rule import Rule
 
-SUFFIXES = (".yaml", ".yml")
-files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(exists=True, path_type=Path))
+# Name → module of subcommands in files of their own, imported when they are asked for: checking rules needs neither Kafka nor DuckDB.
+APART = {"apply": "rules_apply", "test": "rules_test"}
 
 
-@click.group(name="rules")
+class Rules(click.Group):
+    """The commands here, and those APART."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *APART])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in APART:
+            return super().get_command(ctx, name)
+        found: click.Command = getattr(importlib.import_module(f"tracebraid.jobs.{APART[name]}"), name)
+        return found
+
+
+@click.group(name="rules", cls=Rules)
 def command() -> None:
-    """Check and list rules.
+    """Check, test, apply and list rules.
 
     Example: tracebraid rules check rules/
     """
@@ -39,63 +53,37 @@ def check(files: tuple[Path, ...]) -> None:
 
 
 @command.command(name="list")
+@config_option
 @json_option
 @click.option("--starter", is_flag=True, help="Also the rules that come with tracebraid.")
+@click.option("--topic", is_flag=True, help="Also the rules that were applied.")
 @click.argument("files", nargs=-1, metavar="[FILE…]", type=click.Path(exists=True, path_type=Path))
-def list_(as_json: bool, starter: bool, files: tuple[Path, ...]) -> None:
-    """List the rules in files, or those that come with tracebraid.
+def list_(config: str | None, as_json: bool, starter: bool, topic: bool, files: tuple[Path, ...]) -> None:
+    """List the rules in files, those that were applied, or those that come with tracebraid.
 
-    Example: tracebraid rules list rules/
+    Example: tracebraid rules list --topic
     """
-    rules = read_rules(files) if files else []
-    if starter or not files:
-        rules += load_rules(starter_text(), "starter.yaml")
-    rows = [_row(rule) for rule in rules]
+    rows = [_row(rule, "files") for rule in (read_rules(files) if files else [])]
+    if starter or not (files or topic):
+        rows += [_row(rule, "starter") for rule in load_rules(starter_text(), "starter.yaml")]
+    if topic:
+        from tracebraid.jobs.rules_applied import on_the_topic
+
+        found = on_the_topic(start(config), Clock())
+        rows += [_row(each.rule, "topic") for each in found.rules.values() if each.rule]
+        for why in found.refused.values():
+            click.echo(f"tracebraid: warning: {why}", err=True)
     if as_json or not sys.stdout.isatty():
         for row in rows:
             click.echo(json.dumps(row))
         return
-    table = Table("name", "on", "by", "window", "condition", "for", "severity", title="Rules")
+    table = Table("name", "on", "by", "window", "condition", "for", "severity", "from", title="Rules")
     for row in rows:
-        table.add_row(*(str(row[key]) for key in ("name", "on", "by", "window", "condition", "for", "severity")))
+        table.add_row(*(str(row[key]) for key in ("name", "on", "by", "window", "condition", "for", "severity", "from")))
     Console().print(table)
 
 
-def read_rules(paths: tuple[Path, ...]) -> list[Rule]:
-    """The rules of files, and of the YAML files of folders by name. Raises TracebraidError with every mistake of every file, a line each."""
-    files = [file for path in paths for file in (_yaml_files(path) if path.is_dir() else [path])]
-    rules: list[Rule] = []
-    lines: list[str] = []
-    where: dict[str, Path] = {}
-    for file in files:
-        try:
-            found = load_rules(file.read_text(encoding="utf-8"), str(file))
-        except RuleError as error:
-            lines += error.lines
-            continue
-        except UnicodeDecodeError:
-            lines.append(Mistake(1, 1, "no UTF-8", "save it as UTF-8").told(str(file)))
-            continue
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read: {error.strerror}", "Check the path and its rights") from None
-        lines += [
-            Mistake(1, 1, f"a rule {rule.name} is in {where[rule.name]} too", "give one another name").told(str(file)) for rule in found if rule.name in where
-        ]
-        where |= {rule.name: file for rule in found}
-        rules += found
-    if lines:
-        raise TracebraidError("\n".join(lines))
-    return rules
-
-
-def _yaml_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-    if not files:
-        raise UsageError(f"{folder} holds no YAML file", f"Rules are in files that end with {' or '.join(SUFFIXES)}")
-    return files
-
-
-def _row(rule: Rule) -> dict[str, object]:
+def _row(rule: Rule, origin: str) -> dict[str, object]:
     return {
         "name": rule.name,
         "on": rule.on,
@@ -106,4 +94,5 @@ def _row(rule: Rule) -> dict[str, object]:
         "for": duration(rule.for_us) if rule.for_us else "",
         "severity": rule.severity,
         "version": rule.content_hash,
+        "from": origin,
     }

@@ -23,7 +23,7 @@ from tracebraid.pipeline.rules.load import load_rules, starter_text
 from tracebraid.pipeline.rules.measures import Measure, merge_measures
 from tracebraid.pipeline.rules.program import Program
 from tracebraid.pipeline.rules.standing import STANDING
-from tracebraid.pipeline.rules.wire import decode
+from tracebraid.pipeline.rules.wire import boundary_us, decode
 from tracebraid.pipeline.source.compacted import Change, CompactedTopic
 from tracebraid.schemas.rule import Rule
 
@@ -105,7 +105,10 @@ class RuleBook:
             self.programs[message.name] = new
         if old is not None and (new is None or new.rule.content_hash != old.rule.content_hash):
             self._replaced.append((self.clock.monotonic_s(), old))
-        self._changes.append((list(self.programs.values()), message.effective_from_us))
+        since_us = message.effective_from_us
+        if message.rule is None and (known := old or new) is not None:
+            since_us = boundary_us(change.time_ms * 1000, known.rule.every_us)
+        self._changes.append((list(self.programs.values()), since_us))
         self._acknowledge(change, "")
 
     def _acknowledge(self, change: Change, error: str) -> None:

@@ -17,11 +17,13 @@ from tracebraid.pipeline.rules.write import to_yaml
 from tracebraid.schemas.rule import Rule
 
 VERSION = 1
+AHEAD_US = 5_000_000  # by then every ingest measures the rule, and every detect knows it
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMessage:
-    """rule: None removes the one of that name. effective_from_us: start of the first window it holds for; of a removal 0, for Kafka's tombstones hold nothing.
+    """rule: None removes the one of that name. effective_from_us: start of the first window it holds for; of a removal 0, for Kafka's tombstones hold nothing:
+    there it is boundary_us() of the message's Kafka timestamp and the `every` of the rule that goes.
 
     content_hash: as its sender took it, which an older or newer version may take otherwise: compare it with others of the topic.
     """
@@ -30,6 +32,11 @@ class RuleMessage:
     rule: Rule | None
     effective_from_us: int = 0
     content_hash: str = ""
+
+
+def boundary_us(now_us: int, every_us: int) -> int:
+    """The first boundary of windows that is at least AHEAD_US ahead."""
+    return -(-(now_us + AHEAD_US) // every_us) * every_us
 
 
 def encode(rule: Rule, effective_from_us: int) -> tuple[bytes, bytes]:
