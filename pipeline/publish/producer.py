@@ -226,22 +226,25 @@ class Publisher:
 
     def partitions(self, topic: str) -> int:
         """Number of the topic's partitions; 0 where it is not there. Raises TracebraidError where no broker answers."""
+        found = self._cluster().topics.get(topic)
+        return len(found.partitions) if found else 0
+
+    def is_embedded(self) -> bool:
+        """Whether the cluster is librdkafka's own. Raises TracebraidError where no broker answers."""
+        return (self._cluster().cluster_id or "").startswith(MOCK)
+
+    def _cluster(self) -> Any:
         deadline = self.clock.monotonic_s() + limits.broker_wait_s
         while True:
             try:
-                found = self._producer.list_topics(timeout=2.0).topics.get(topic)
+                found = self._producer.list_topics(timeout=2.0)
             except KafkaException as error:
                 self._producer.poll(0)
                 if error.args[0].name() not in UNREACHABLE or self.errors.refusal() or self.clock.monotonic_s() >= deadline:
                     self._refuse(error.args[0], "connecting to Kafka")
             else:
                 self.errors.connected = True
-                return len(found.partitions) if found else 0
-
-    def is_embedded(self) -> bool:
-        """Whether the cluster is librdkafka's own. Raises TracebraidError where no broker answers."""
-        self.partitions("")
-        return (self._producer.list_topics(timeout=self.call_s).cluster_id or "").startswith(MOCK)
+                return found
 
     def send(self, message: Message, partition: int = -1) -> None:
         """Queue the message; waits while the queue is full. `partition` -1: by key. Raises TracebraidError once an earlier one has failed."""
