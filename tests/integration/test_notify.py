@@ -179,7 +179,7 @@ def test_only_and_send_choose(broker: Any) -> None:
 
 
 def reached(hook: Server, aim: int, process: subprocess.Popen[bytes]) -> bool:
-    return len(hook.taken) >= aim or process.poll() is not None
+    return len(keys_of(hook)) >= aim or process.poll() is not None
 
 
 def test_killed_again_and_again_it_loses_nothing_and_repeats_little(broker: Any, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_killed_again_and_again_it_loses_nothing_and_repeats_little(broker: Any,
             assert time.monotonic() < deadline
             process = subprocess.Popen([sys.executable, "-m", "tracebraid", "notify", "--config", str(config)], stderr=subprocess.DEVNULL)
             try:
-                aim = min(len(hook.taken) + 50, len(alerts))
+                aim = min(len(keys_of(hook)) + 50, len(alerts))
                 wait_until(partial(reached, hook, aim, process), 60)
                 assert process.poll() is None
                 kills += 1
