@@ -17,7 +17,7 @@ from tracebraid.pipeline.rules.slo import duration
 from tracebraid.schemas.rule import Rule
 
 # Name → module of subcommands in files of their own, imported when they are asked for: checking rules needs neither Kafka nor DuckDB.
-APART = {"apply": "rules_apply", "test": "rules_test"}
+APART = {"apply": "rules_apply", "backtest": "rules_backtest", "test": "rules_test"}
 
 
 class Rules(click.Group):
@@ -35,7 +35,7 @@ class Rules(click.Group):
 
 @click.group(name="rules", cls=Rules)
 def command() -> None:
-    """Check, test, apply and list rules.
+    """Check, test, backtest, apply and list rules.
 
     Example: tracebraid rules check rules/
     """
