@@ -16,7 +16,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.store.errors import explain
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Config
+    from obstore.store import ClientConfig, S3Config, S3Store
 
 # One key for ever: nothing is left to clean up, no right to delete is needed, and of later openings the first put already gives the answer.
 PROBE = "_conditional_put"
@@ -44,11 +44,9 @@ def check_conditional_put(url: str, options: Mapping[str, str]) -> None:
         return
     from obstore import put  # imported only here: a lake in a directory costs none of it
     from obstore.exceptions import AlreadyExistsError, BaseError
-    from obstore.store import S3Store
 
-    config, client = _split(options)
     try:
-        store = S3Store.from_url(url, config=config, client_options=client, retry_config={"max_retries": _TRIES, "retry_timeout": _WAIT})
+        store = s3_store(url, options)
         for _ in range(2):
             put(store, PROBE, b"Two puts of this key, each if it is not there: tracebraid asks whether the second fails.\n", mode="create")
     except AlreadyExistsError:
@@ -58,7 +56,7 @@ def check_conditional_put(url: str, options: Mapping[str, str]) -> None:
         why = explain(OSError(said), f"find out whether the store of {url} has conditional put")
         if not why.transient:
             raise why from error
-        if config.get("aws_conditional_put") == "etag":
+        if _split(options)[0].get("aws_conditional_put") == "etag":
             return
         hint = "Check the store and its credentials; where you know that it has it, set storage_options.aws_conditional_put to etag"
         raise TracebraidError(why.what, hint, transient=True) from error
@@ -66,6 +64,14 @@ def check_conditional_put(url: str, options: Mapping[str, str]) -> None:
         f"the store of {url} has no conditional put: it took a second put of {PROBE} on condition that there is none",
         "Two writers would overwrite each other's commits there: keep the lake in a store that heeds If-None-Match",
     )
+
+
+def s3_store(url: str, options: Mapping[str, str]) -> "S3Store":
+    """The store at `url` through obstore, with what delta-rs's options say. Raises obstore's BaseError, ValueError."""
+    from obstore.store import S3Store
+
+    config, client = _split(options)
+    return S3Store.from_url(url, config=config, client_options=client, retry_config={"max_retries": _TRIES, "retry_timeout": _WAIT})
 
 
 def _split(options: Mapping[str, str]) -> "tuple[S3Config, ClientConfig]":
