@@ -113,7 +113,7 @@ def _batch(signal: str, case: Case, number: int, offset: int) -> pa.RecordBatch:
     kinds = [(each, each.count[number]) for each in case.rows if each.signal == signal and number < len(each.count) and each.count[number]]
     if not kinds:
         return empty(signal)
-    rows = []
+    rows: list[dict[str, object]] = []
     for kind, count in kinds:
         values = kind.row | {name: listed[number] for name, listed in kind.each.items()}
         start_us, step_us = BEGIN_US + number * case.interval_us, case.interval_us // count
