@@ -27,7 +27,7 @@ JOBS = {
     "status": "Position, lag and completeness of each partition.",
     "alerts": "List, follow and show alerts.",
     "verify": "Check that every position is in the lake once.",
-    "rules": "Check and list the rules that alerts come from.",
+    "rules": "Check, list, test, apply and look back with rules.",
     "rejects": "List, show and send again what could not be decoded.",
     "topics": "Plan and make tracebraid's own topics.",
     "lake": "Describe the lake and its tables.",
