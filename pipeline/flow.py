@@ -328,7 +328,7 @@ class Ingest:
         """Another writer moved a ledger, or nobody can say: what is open here is theirs or a replay. Begin again where the ledgers say."""
         log.warning("starting again from the ledgers", why=str(error))
         self.flow.metrics.restarts.inc()
-        partitions, self.doubt = list(self.flow.progress), None
+        partitions, self.doubt, self.source.events = list(self.flow.progress), None, []  # what was told of gaps is met again, from where we begin
         self.flow.drop()
         self._read_on()
         # One abort is soon made good. From the second on the lake goes on alone for a while: else it would be thrown back each time.
