@@ -26,4 +26,4 @@ STEPS = {
     "lost": "leave partitions went to another owner already",
 }
 # Between two tables of one cycle.
-TORN = ("committed logs", "committed spans", "committed rejects", "committed intervals")
+TORN = ("committed logs", "committed spans", "committed rejects")
