@@ -313,13 +313,13 @@ class Ingest:
                 continue
             self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
             progress = self.flow.progress.get(event.partition)  # none, if its topic turned out to be another now
-            if isinstance(event, Damaged) and progress and not (self.flow.closed or self.flow.cycle.records):
+            if isinstance(event, Damaged) and progress and progress.lake_next >= event.wanted and not (self.flow.closed or self.flow.cycle.records):
                 try:
                     lose(self.flow, {event.partition: event.readable}, f"damaged: {event.reason}"[: limits.reject_message_chars_max])
                 except TracebraidError as error:
                     self._lake.failed(error)  # what may pass is met again
                     raise OwnershipLost(error.what) from error
-                if self.flow.stream and progress.stream_next < event.readable:  # the stream too steps over what nobody can read
+                if self.flow.stream and event.wanted <= self.flow.stream.next_offsets.get(event.partition, progress.stream_next) < event.readable:
                     self.flow.stream.next_offsets[event.partition] = event.readable
                     self.flush_stream()
             raise OwnershipLost(f"records of {event.partition} cannot be read any more")

@@ -24,7 +24,7 @@ from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.store import expiry
 from tracebraid.pipeline.store.expiry import ExpiredFile, _commit, expire, expired_until, old_files
 from tracebraid.pipeline.store.lake import Lake
-from tracebraid.pipeline.store.ledger import Cycle, Interval, ledger
+from tracebraid.pipeline.store.ledger import Cycle, Interval
 from tracebraid.pipeline.store.sweep import sweep
 from tracebraid.pipeline.verify.reader import verify
 from tracebraid.schemas.rejects import REJECTS
@@ -60,7 +60,7 @@ def expired(place: Place, keep_days: float, *, dry_run: bool = False) -> list[li
 
 def ledgers(place: Place) -> Mapping[Partition, tuple[int | None, int]]:
     table = place.delta("rejects")
-    return {each: (ledger(table, each), expired_until(table, each)) for each in (P, Q)}
+    return {each: (table.transaction_version(each.ledger_key), expired_until(table, each)) for each in (P, Q)}
 
 
 def test_what_came_in_before_goes_in_one_commit_and_the_rest_stays(place: Place) -> None:
