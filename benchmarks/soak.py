@@ -294,6 +294,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if why := unavailable() or ("" if PEERS.is_dir() else f"the spans are made by {PEERS}, which is absent"):
         raise SystemExit(f"skipped: {why}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left behind, however we end
     with arguments.samples.open("w", newline="", buffering=1) as file, tempfile.TemporaryDirectory(prefix="tracebraid-soak-") as directory:
         table = csv.DictWriter(file, [field.name for field in fields(Sample)])
         table.writeheader()

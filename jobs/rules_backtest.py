@@ -106,7 +106,13 @@ def _key(each: Transition) -> tuple[str, str, int]:
 
 
 def _show(sign: str, each: Transition, as_json: bool) -> None:
-    row: dict[str, object] = {"rule": each.rule.name, "series": each.series, "transition": each.transition, "reason": each.reason, "window_end": iso(each.end_us)}
+    row: dict[str, object] = {
+        "rule": each.rule.name,
+        "series": each.series,
+        "transition": each.transition,
+        "reason": each.reason,
+        "window_end": iso(each.end_us),
+    }
     row |= {"id": each.id, "value": each.value, "threshold": each.threshold, "unit": each.unit}
     if as_json:
         click.echo(json.dumps(({"differs": sign} if sign else {}) | row, ensure_ascii=False))
