@@ -6,13 +6,13 @@ from tests.unit.query.build import shop_lake
 from tracebraid.pipeline.query import snapshot as snapshots
 from tracebraid.pipeline.query.connection import bare, install
 from tracebraid.pipeline.query.prune import files_needed
-from tracebraid.pipeline.query.snapshot import TABLES, Snapshot, take
+from tracebraid.pipeline.query.snapshot import KEPT, TABLES, Snapshot, take
 
 
 def as_remote(lake: Path) -> Snapshot:
     """The lake as an object store would hold it."""
     url = f"file://{lake}"
-    return Snapshot(url, True, {}, {table.name: snapshots._open(table, f"{url}", True, {}) for table in TABLES})
+    return Snapshot(url, True, {}, {table.name: snapshots._open(table, f"{url}", True, {}) for table in (*TABLES, *KEPT)})
 
 
 def test_a_remote_lake_gives_what_a_local_one_gives(tmp_path: Path) -> None:
