@@ -14,10 +14,12 @@ from confluent_kafka import Consumer, TopicPartition
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ErrorLog, client_logger
 from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.kernel.records import Partition
 
 DAMAGE = frozenset({"_BAD_MSG", "_BAD_COMPRESSION", "INVALID_MSG"})
 PROBE_S = 10.0  # what has given nothing for so long has no answer
+CLOSE_S = 1.0  # a probe's consumer belongs to no group; one that locks itself up must not use up the time of the others
 PROBES_S = 30.0  # all of them: a poll that takes longer costs the group's patience
 
 
@@ -78,4 +80,4 @@ def _probe(config: Mapping[str, Any], partition: Partition, offset: int, deadlin
                     return False
         return None
     finally:
-        consumer.close()
+        close(consumer, CLOSE_S)

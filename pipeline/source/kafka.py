@@ -17,6 +17,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ABSENT, DENIED, IDENTITY, ErrorLog, client_logger, explain
 from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
@@ -82,7 +83,7 @@ class KafkaSource:
                     self.cluster.require(each.name)
             self._subscribe(existing)
         except BaseException:
-            self.consumer.close()
+            close(self.consumer)
             raise
 
     # Reading.
@@ -285,7 +286,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave the group; the owner is told of the partitions that go."""
-        self.consumer.close()
+        close(self.consumer)
 
     # The group.
 

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.broker import ABSENT, PASSING, ErrorLog, client_logger, explain
 from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.verify.report import Key, Longs
 
 Answer = TypeVar("Answer")
@@ -87,7 +88,7 @@ class Broker:
         self.partitions = {name: sorted(topic.partitions) for name, topic in found.topics.items()}
 
     def close(self) -> None:
-        self.consumer.close()
+        close(self.consumer)
 
     def topic_id(self, topic: str) -> str:
         """'' where there is no such topic."""
@@ -183,7 +184,7 @@ class Broker:
             named = {places[each.topic, each.partition]: each for each in found if each.offset >= 0}
             return {key: int(each.offset) for key, each in named.items() if (each.metadata or key.topic_id) == key.topic_id}
         finally:
-            consumer.close()
+            close(consumer)
 
     def published(self, topic: str, group: str) -> Callable[[Key], Published]:
         """The rejects of `group` on the rejects topic, and those that name no group, by the partition that they came from."""
