@@ -39,6 +39,7 @@ def joined(world: World, broker: Broker, store: Store) -> Iterator[None]:
     names = (
         (kafka, "Consumer", lambda *_, **__: Consumer(world, broker)),
         (damage, "Consumer", lambda *_, **__: Consumer(world, broker)),
+        *((module, "close", lambda consumer, *_: consumer.close()) for module in (kafka, damage)),  # one process is one thread here
         (cluster, "AdminClient", admin),
         (producer, "AdminClient", admin),
         (producer, "Producer", lambda config, **_: Producer(world, broker, config)),
