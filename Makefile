@@ -23,7 +23,7 @@ demo: $(VENV)/base  ## a simulated shop on an embedded broker, through all of tr
 	@$(RUN)/tracebraid demo $(ARGS)
 
 test: $(VENV)/test  ## the tests; those that need a broker, Go or captures are skipped by name where there are none
-	@$(RUN)/python -m pytest $(ARGS)
+	@$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/lint  ## formatting, lint and types
 	@$(RUN)/ruff format --check .

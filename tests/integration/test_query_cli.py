@@ -176,7 +176,7 @@ def test_lake(lake: Path) -> None:
     code, out, _ = run(lake, "lake")
     assert (code, [(row["table"], row["files"], row["rows"], row["days"]) for row in objects(out)]) == (
         0,
-        [("spans", 2, 5, 1), ("logs", 2, 4, 1), ("rejects", 1, 1, 1), ("intervals", 1, 1, 1)],
+        [("spans", 2, 5, 1), ("logs", 2, 4, 1), ("rejects", 1, 1, 1), ("intervals", 1, 1, 1), ("windows", 0, 0, 0), ("alerts", 0, 0, 0)],
     )
     code, out, _ = run(lake / "nowhere", "lake", "schema", "spans")
     assert (code, objects(out)[1]["column"], objects(out)[1]["type"]) == (0, "trace_id", "VARCHAR")

@@ -9,7 +9,9 @@ import pytest
 from tests.unit.store.build import NOON_US, partition, rows
 from tracebraid.pipeline.store.statistics import PRUNED, cut_above, file_statistics, pruned_columns
 from tracebraid.pipeline.store.tables import TABLES
+from tracebraid.schemas.alert import ALERTS
 from tracebraid.schemas.rejects import REJECTS
+from tracebraid.schemas.windows import WINDOWS
 
 
 def columns(**values: pa.Array) -> pa.Table:
@@ -86,7 +88,7 @@ def test_a_long_maximum_is_cut_above(value: str, cut: str | None) -> None:
 
 
 def test_every_name_is_a_column_of_some_table_with_a_type_that_has_statistics() -> None:
-    fields = {name: table.arrow.field(name).type for table in TABLES for name in pruned_columns(table.arrow)}
+    fields = {name: table.arrow.field(name).type for table in (*TABLES, WINDOWS, ALERTS) for name in pruned_columns(table.arrow)}
     assert set(fields) == PRUNED
     assert {str(kind) for kind in fields.values()} <= {"string", "int32", "int64", "timestamp[us, tz=UTC]"}
     with pytest.raises(TypeError):
