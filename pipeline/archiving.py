@@ -29,6 +29,7 @@ from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import ArchiveMetrics
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
+from tracebraid.pipeline.kernel.told import read_partials
 from tracebraid.pipeline.publish.topics import apply, own_topics
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.rules.measures import Measure
@@ -36,7 +37,7 @@ from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Owner
 from tracebraid.pipeline.store.archive import Archive, Portion
 from tracebraid.schemas.alert import ALERTS
-from tracebraid.schemas.windows import KIND_HEADER, PARTIALS, VERSION, VERSION_HEADER, WINDOWS
+from tracebraid.schemas.windows import KIND_HEADER, WINDOWS
 
 log = structlog.get_logger()
 
@@ -66,11 +67,8 @@ class WindowRows:
             if headers.get(KIND_HEADER) != b"partials":
                 continue
             try:
-                if headers.get(VERSION_HEADER) != str(VERSION).encode():
-                    raise ValueError(f"version {headers.get(VERSION_HEADER)!r} is not {VERSION}")
-                batch = pa.ipc.read_record_batch(pa.py_buffer(value), PARTIALS)
-                batch.validate(full=True)
-            except (ValueError, TypeError, pa.ArrowException) as error:  # nobody but ingest writes here; one bad message ends nothing
+                batch = read_partials(value, headers)
+            except ValueError as error:  # nobody but ingest writes here; one bad message ends nothing
                 refused += 1
                 log.error("a message cannot be read", partition=str(records.partition), offset=offset, why=str(error))
             else:

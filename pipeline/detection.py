@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-import pyarrow as pa
 import structlog
 
 from tracebraid.pipeline.detect.build import EngineSettings
@@ -36,6 +35,7 @@ from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import DetectMetrics
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
+from tracebraid.pipeline.kernel.told import Headers, read_covered, read_object, read_partials, read_release, read_watermarks
 from tracebraid.pipeline.publish.alerts import alert_messages
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.publish.topics import apply, own_topics
@@ -43,7 +43,7 @@ from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.compacted import CompactedTopic, latest
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Owner
-from tracebraid.schemas.windows import KIND_HEADER, PARTIALS, SOURCE_HEADER, VERSION, VERSION_HEADER, Watermark
+from tracebraid.schemas.windows import KIND_HEADER, VERSION
 
 log = structlog.get_logger()
 META = "meta"  # the snapshot's record that says how many others there are, and where it was taken
@@ -157,30 +157,27 @@ class Detection:
         for offset, value, headers in zip(*(batch.column(name).to_pylist() for name in ("kafka_offset", "value", "headers")), strict=True):
             try:
                 self._message(number, value, {each["key"]: each["value"] for each in headers or ()})
-            except (ValueError, KeyError, TypeError, pa.ArrowException) as error:  # nobody but ingest writes here; one bad message ends nothing
+            except ValueError as error:  # nobody but ingest writes here; one bad message ends nothing
                 self.metrics.refused.inc()
                 log.error("a message of the windows topic cannot be read", shard=number, offset=offset, why=str(error))
         shard.next_offset = records.next_offset
         self.outbox.moved = True
 
-    def _message(self, number: int, value: bytes, headers: dict[str, bytes]) -> None:
+    def _message(self, number: int, value: bytes | None, headers: Headers) -> None:
+        """Raises ValueError, and nothing has changed, for what is no message of ours."""
         if headers.get(KIND_HEADER) == b"partials":
-            if headers[VERSION_HEADER] != str(VERSION).encode():
-                raise ValueError(f"version {headers[VERSION_HEADER].decode()} is not {VERSION}")
-            source = orjson.loads(headers[SOURCE_HEADER])
-            key = (source["cluster"], source["topic"], source["topic_id"], source["partition"])
-            batch = pa.ipc.read_record_batch(pa.py_buffer(value), PARTIALS)
-            batch.validate(full=True)
-            self.engine.merge(number, key, source["first_offset"], source["next_offset"], batch, part=source["part"])
+            covered, batch = read_covered(headers), read_partials(value, headers)
+            source = covered.source
+            key = (source.cluster, source.topic, source.topic_id, source.number)
+            self.engine.merge(number, key, covered.first_offset, covered.next_offset, batch, part=covered.part)
             return
-        message = orjson.loads(value)
-        if message["kind"] == "watermarks":
-            self.engine.watermark(number, [Watermark(**each) for each in message["sources"]])
-        elif message["kind"] == "release":
-            sources = [(each["cluster"], each["topic"], each["topic_id"], each["partition"]) for each in message["sources"]]
-            self.engine.release(number, sources, message["until_us"])
+        message = read_object(value)
+        if message.get("kind") == "watermarks":
+            self.engine.watermark(number, read_watermarks(message))
+        elif message.get("kind") == "release":
+            self.engine.release(number, *read_release(message))
         else:
-            raise ValueError(f"kind {message['kind']!r} is none of partials, watermarks, release")
+            raise ValueError(f"kind {message.get('kind')!r} is none of partials, watermarks, release")
 
     def _tick(self, *, replaying: int | None = None) -> None:
         with self.metrics.tick_seconds.time():

@@ -95,7 +95,8 @@ class Store:
         self.touched: Bools = np.zeros(0, bool)  # rows with new data, until a rule that may fire early has looked at them
 
     def add(self, flat: Flat, at: Ints) -> None:
-        """Entries `at` of `flat`, all of this measure."""
+        """Entries `at` of `flat`, all of this measure; those of another shape than the measure's say nothing."""
+        at = at[self._fits(flat, at)]
         closed = flat.pane_us[at] + self.pane_us + self.lateness_us <= flat.watermark_us[at]
         np.add.at(self.late, flat.shard[at[closed]], 1)
         if not (at := at[~closed]).size:
@@ -110,6 +111,14 @@ class Store:
             self._fill(self.panes.setdefault(start, Pane()), flat, at[here], rows[here])
             if self.wanted.hours_us:
                 self._fill(self.hours.setdefault(start - start % HOUR_US, Pane()), flat, at[here], rows[here], hour=True)
+
+    def _fits(self, flat: Flat, at: Ints) -> Bools:
+        counts = 1 + max(index for name, index in self.wanted.fields if name == "count")
+        columns = 1 + max([*(index for name, index in self.wanted.fields if name != "count"), *self.wanted.histograms], default=-1)
+        labels = flat.labels.value_lengths().to_numpy()[at] == len(self.axis.by)
+        panes = flat.pane_us[at] % self.pane_us == 0
+        found: Bools = labels & panes & (np.diff(flat.counts_at)[at] >= counts) & (np.diff(flat.columns_at)[at] >= columns)
+        return found
 
     def _fill(self, pane: Pane, flat: Flat, at: Ints, rows: Ints, hour: bool = False) -> None:
         pane.shards.update(np.unique(flat.shard[at]).tolist())

@@ -113,8 +113,8 @@ def event_times(batch: pa.RecordBatch) -> Ints:
     names = ("end_time", "start_time") if "end_time" in batch.schema.names else ("time",)
     own = pc.coalesce(*(batch.column(name).cast(INT64) for name in names), kafka).to_numpy()
     kafka_us = kafka.to_numpy()
-    plausible = (own <= kafka_us + _AHEAD_US) & (own >= kafka_us - _BEHIND_US)
-    times: Ints = np.where(plausible, own, kafka_us)
+    plausible = (own <= kafka_us + _AHEAD_US) & (own >= np.maximum(kafka_us - _BEHIND_US, 0))
+    times: Ints = np.where(plausible, own, np.maximum(kafka_us, 0))
     return times
 
 

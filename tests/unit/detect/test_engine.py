@@ -1,5 +1,6 @@
 """The engine as its job sees it: messages in, transitions out."""
 
+import pyarrow as pa
 import pytest
 
 from tests.detecting import MINUTE, SECOND, T0, Bench, Row, at, measures, partials, programs, source, told
@@ -7,6 +8,7 @@ from tracebraid.pipeline.detect.build import EngineSettings
 from tracebraid.pipeline.detect.engine import Engine
 from tracebraid.pipeline.detect.transitions import alert_id
 from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.schemas.windows import PARTIALS
 
 ERRORS = "- {name: errors, on: spans, by: [service_name], when: error_rate > 50%, for: 2m, keep_firing_for: 1m}"
 SLOW = "- {name: slow, on: spans, by: [service_name], when: max(duration) > 1s and avg(duration) > 0s, missing_for: 3m}"
@@ -239,3 +241,13 @@ def test_a_sparse_series_speaks_by_a_wider_window_and_then_by_its_parent() -> No
     assert found[0] == (("cart", "/some"), 5, 5)
     assert (("cart",), 15, 15) in found or (("cart",), 60, 60) in found
     assert all(labels in (("cart", "/some"), ("cart",)) for labels, _, _ in found)
+
+
+@pytest.mark.parametrize("changes", [{"labels": []}, {"labels": ["a", "b"]}, {"columns": []}, {"pane_us": T0 + 1}])
+def test_partial_windows_of_another_shape_than_their_measure_say_nothing(changes: dict[str, object]) -> None:
+    bench = Bench("- {name: r, on: spans, by: [service_name], when: p99(duration) > 50ms}\n")
+    odd = [{**row, **changes} for row in partials(at(0, 2, duration=90e6), measures(bench.programs)).to_pylist()]
+    bench.engine.merge(0, source(), 0, 1, pa.RecordBatch.from_pylist(odd, schema=PARTIALS))
+    bench.offset = 1
+    assert bench.minute(0) == []
+    assert bench.minute(1, at(1, 2, duration=90e6)) == [("firing", "condition", 1)]
