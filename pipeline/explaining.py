@@ -131,7 +131,7 @@ class Explaining:
         if value is None or b'"evidence"' in value[:64] or b'"firing"' not in value:
             return None
         try:
-            alert = Transition.model_validate_json(value)
+            alert = Transition.model_validate_json(value, extra="ignore")  # what a later version has added is passed over
         except ValidationError as error:
             self.metrics.refused.inc()
             log.error("a message of the alerts topic cannot be read", partition=str(partition), offset=offset, why=str(error).splitlines()[0])

@@ -5,15 +5,25 @@ present one of each rule and series on the compacted tracebraid.alerts.state) or
 same id). Times are microseconds of event time since 1970 and, for people, ISO 8601 in UTC.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tracebraid.schemas.table import ATTRIBUTES, INT32, INT64, PARTITION_COLUMN, STRING, TIMESTAMP, Column, Table
+from tracebraid.schemas.table import ATTRIBUTES, INT32, INT64, LATEST_US, PARTITION_COLUMN, STRING, TIMESTAMP, Column, Table
 from tracebraid.schemas.windows import FLOAT64
 
 VERSION = 1
 Change = Literal["pending", "firing", "resolved", "cancelled"]
+
+
+def _moment(us: int) -> int:
+    """Whoever reads an alert makes dates of its times: one that is none must be refused as the message is read, not end its reader."""
+    if not 0 <= us <= LATEST_US:
+        raise ValueError("no time between 1970 and 2100")
+    return us
+
+
+Moment = Annotated[int, AfterValidator(_moment)]
 
 
 class _Shape(BaseModel):
@@ -25,8 +35,8 @@ class Window(_Shape):
 
     start: str = Field(description="ISO 8601, UTC.")
     end: str = Field(description="ISO 8601, UTC.")
-    start_us: int
-    end_us: int
+    start_us: Moment
+    end_us: Moment
 
 
 class Band(_Shape):
@@ -71,7 +81,7 @@ class Transition(_Shape):
     signal: str
     transition: Change
     reason: str
-    started_us: int = Field(description="End of the episode's first window.")
+    started_us: Moment = Field(description="End of the episode's first window.")
     window: Window
     value: float | None = Field(description="Of the first comparison that decided it.")
     unit: str

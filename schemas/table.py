@@ -21,6 +21,7 @@ ATTRIBUTES = pa.map_(STRING, STRING)
 HEADERS = pa.list_(pa.struct([pa.field("key", STRING), pa.field("value", BINARY)]))
 # Where Arrow gets a bare Python value it infers its type, and for that looks on the disk for a module each time: a tenth of a millisecond.
 TRUE, FALSE = pa.scalar(True, BOOL), pa.scalar(False, BOOL)
+LATEST_US = 4_102_444_800_000_000  # the year 2100: no time in a message of ours is later
 
 
 @dataclass(frozen=True, slots=True)

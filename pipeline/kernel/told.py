@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel.records import Partition
+from tracebraid.schemas.table import LATEST_US
 from tracebraid.schemas.windows import COUNTS, PARTIALS, SOURCE_HEADER, VERSION, VERSION_HEADER, Watermark
 
 Headers = Mapping[str, bytes | None]
-LATEST_US = 4_102_444_800_000_000  # the year 2100: no time of ours is later
 _INT_MAX = (1 << 63) - 1
 _COUNT_MAX = (1 << 31) - 1
 

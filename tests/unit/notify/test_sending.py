@@ -6,6 +6,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.notifying import T0_US, evidence, server, transition
@@ -191,6 +192,15 @@ def test_reading_is_lenient_to_the_later_and_strict_to_the_wrong() -> None:
     for text, says in ((b"{", "not JSON"), (b"[]", "neither"), (b'{"kind":"x"}', "neither"), (b'{"kind":"transition"}', "id: Field required")):
         with pytest.raises(ValueError, match=says):
             read(text)
+
+
+def test_times_that_are_none_are_refused_as_the_message_is_read() -> None:
+    for name in ("start_us", "end_us", "started_us"):
+        for us in (-1, 10**18):
+            fields = transition().model_dump(mode="json")
+            (fields if name == "started_us" else fields["window"])[name] = us
+            with pytest.raises(ValueError, match="no time between"):
+                read(orjson.dumps(fields))
 
 
 def test_alerts_are_shared_out() -> None:
