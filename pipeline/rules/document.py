@@ -17,6 +17,7 @@ from tracebraid.pipeline.rules.errors import Mistake, RuleError
 # This stands for the space until YAML is through.
 _SPACE = "\ue000"
 _EXPRESSION = re.compile(r"^ *(?:- +)?(?:where|when|good) *: +(?=[^\s'\"|>&*!#])", re.M)
+_HALF = re.compile("[\ud800-\udfff]")  # what no UTF-8 holds: a message or a file with it could not be written
 _STARTS = {"|": "block", ">": "block", "'": "quoted", '"': "quoted"}
 
 
@@ -43,6 +44,8 @@ class Document:
                     raise self.error(line, column, "an anchor or alias", "write it out")
                 if depth > limits.rule_yaml_depth_max:
                     raise self.error(line, column, "nested too deeply", "rules are a list of mappings")
+                if isinstance(event, yaml.ScalarEvent) and _HALF.search(event.value):
+                    raise self.error(line, column, "half a character, as \\ud83d is", "write the character itself, or as \\U0001f600")
             return yaml.compose(self.text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark

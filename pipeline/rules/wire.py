@@ -15,6 +15,7 @@ from tracebraid.pipeline.rules.errors import Mistake, RuleError
 from tracebraid.pipeline.rules.load import load_rules
 from tracebraid.pipeline.rules.write import to_yaml
 from tracebraid.schemas.rule import Rule
+from tracebraid.schemas.table import LATEST_US
 
 VERSION = 1
 AHEAD_US = 5_000_000  # by then every ingest measures the rule, and every detect knows it
@@ -62,8 +63,8 @@ def decode(key: bytes | None, value: bytes | None) -> RuleMessage:
     if not isinstance(message, dict) or message.get("version") != VERSION:
         raise _refused(source, f"no message of version {VERSION}", "apply it with a tracebraid of this version")
     text, since, content_hash = message.get("yaml"), message.get("effective_from_us"), message.get("content_hash")
-    if not isinstance(text, str) or not isinstance(content_hash, str) or not isinstance(since, int) or isinstance(since, bool) or since < 0:
-        raise _refused(source, "yaml, effective_from_us or content_hash is not there, or of another type")
+    if not isinstance(text, str) or not isinstance(content_hash, str) or not isinstance(since, int) or isinstance(since, bool) or not 0 <= since <= LATEST_US:
+        raise _refused(source, "yaml, effective_from_us or content_hash is not there, or of another type or range")
     rules = load_rules(text, source)
     if len(rules) != 1 or rules[0].name != name:
         raise _refused(source, f"holds {len(rules)} rules, or one of another name", "a message holds the one rule its key names")

@@ -138,6 +138,13 @@ def test_bounds_of_a_file() -> None:
     assert load_rules("rules: []", "empty.yaml") == []
 
 
+@pytest.mark.parametrize("line", [r'labels: {team: "\ud83d\ude00"}', r'annotations: {text: "\udfff"}', r'where: "name = \ud800"', r'"\ud800": 1'])
+def test_half_a_character_is_refused(line: str) -> None:
+    with pytest.raises(RuleError, match=r"a.yaml:\d:\d+: half a character") as error:
+        load_rules(f"- name: a\n  on: spans\n  when: count() > 1\n  {line}\n", "a.yaml")
+    assert str(error.value).isascii()
+
+
 def test_rule_that_was_not_checked_is_refused() -> None:
     with pytest.raises(RuleError, match="rule r:1:12: when: no share passes 5"):
         compile_rule(Rule(name="r", on="spans", when="error_rate > 5"))

@@ -34,6 +34,7 @@ def changed(**keys: object) -> bytes:
         (KEY, changed(yaml=5), "another type"),
         (KEY, changed(effective_from_us=True), "another type"),
         (KEY, changed(effective_from_us=-1), "another type"),
+        (KEY, changed(effective_from_us=(1 << 64) - 1), "or range"),
         (KEY, changed(content_hash=None), "another type"),
         (KEY, changed(yaml="- name: [", content_hash=""), "on the topic:"),
         (KEY, changed(yaml=""), "holds 0 rules"),
