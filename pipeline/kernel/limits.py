@@ -23,6 +23,7 @@ reject_headers_bytes_max = 64 * KIB  # likewise
 # Partial windows.
 exemplars_max = 3  # slowest rows of a partial window, and failing ones, whose trace ids go with it
 observations_max = 1_000  # rows of a series and pane that a rule over rows may look at
+label_chars_max = 256  # of one label of a series; longer ones are cut, and what they then have in common is one series
 series_idle_s = 3600  # in event time: then a series may give its place to another, where a measure has as many as it may
 alert_bytes_max = 64 * KIB
 partials_bytes_max = 512 * KIB  # of one message, below every broker's default of 1 MB

@@ -130,7 +130,7 @@ def _floats(array: pa.DoubleArray) -> Floats:
 
 
 def _distinct(labels: Sequence[pa.StringArray], rows: int) -> tuple[Ints, list[tuple[str, ...]]]:
-    """(row → number of its label tuple, the tuples)."""
+    """(row → number of its label tuple, the tuples, which are distinct but for labels that were cut)."""
     if not labels:
         return np.zeros(rows, np.int64), [()]
     encoded = [pc.dictionary_encode(each) for each in labels]
@@ -143,5 +143,8 @@ def _distinct(labels: Sequence[pa.StringArray], rows: int) -> tuple[Ints, list[t
             seen = len(unique)
         combined, seen = combined * size + code, seen * size
     _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
-    texts = [each.dictionary.take(pa.array(code[first])).to_pylist() for each, code in zip(encoded, codes, strict=True)]
+    texts = [
+        pc.utf8_slice_codeunits(each.dictionary.take(pa.array(code[first])), 0, limits.label_chars_max).to_pylist()
+        for each, code in zip(encoded, codes, strict=True)
+    ]
     return inverse.reshape(-1), list(zip(*texts, strict=True))

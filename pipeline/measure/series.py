@@ -12,6 +12,7 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.series import OVERFLOW, series_hash, shard_hash
 
 _IDLE_US = limits.series_idle_s * 1_000_000
+_LOOK_US = _IDLE_US // 60
 _OVERFLOW = 0  # its number
 
 
@@ -20,6 +21,7 @@ class Series:
 
     def __init__(self, by: tuple[str, ...], bound: int) -> None:
         self.by, self.bound = by, bound
+        self._looked_us = 0
         self._renew([])
 
     def _renew(self, kept: Iterable[tuple[tuple[str, ...], int]]) -> None:
@@ -62,7 +64,11 @@ class Series:
         return len(self._numbers) >= self.bound
 
     def make_room(self) -> None:
-        """Between two flushes: where the bound is met, forget what was not seen for an hour of event time."""
-        if self.full():
-            newest = max(self._seen_us)
-            self._renew([(self.labels[n], self._seen_us[n]) for n in range(1, len(self.labels)) if self._seen_us[n] > newest - _IDLE_US])
+        """Between two flushes: where the bound is met, forget what was not seen for an hour of event time. Looked for once a minute of it: it costs."""
+        newest = max(self._seen_us) if self.full() else 0
+        if newest < self._looked_us + _LOOK_US:
+            return
+        self._looked_us = newest
+        kept = [number for number in range(1, len(self.labels)) if self._seen_us[number] > newest - _IDLE_US]
+        if len(kept) < len(self._numbers):
+            self._renew([(self.labels[number], self._seen_us[number]) for number in kept])
