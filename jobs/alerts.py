@@ -38,11 +38,11 @@ def list_(config: str | None, as_json: bool, everything: bool) -> None:
     Example: tracebraid alerts list --json
     """
     settings = start(config)
-    from tracebraid.pipeline.source.compacted import CompactedTopic, latest
+    from tracebraid.pipeline.source.compacted import CompactedTopic
 
     topic = CompactedTopic(settings.client_config(), settings.stream.alerts_state_topic, Clock())
     try:
-        held = latest(topic.read()).values()
+        held = topic.latest().values()
     finally:
         topic.close()
     alerts = [alert for change in held if (alert := _parsed(change.value)) and (everything or alert["transition"] in ("firing", "pending"))]

@@ -69,7 +69,7 @@ def _show(planned: Sequence[topics.Planned], acls: Sequence[topics.Acl], setting
                 click.echo(json.dumps({"kind": kind, **row}))
         return
     if rows:
-        _table("Topics", rows)
+        _table("Topics", [{name: row[name] for name in ("topic", "action", "partitions", "cleanup.policy", "retention.ms", "differences")} for row in rows])
     else:
         click.echo("stream.enabled is false: no topic is written, read rights are enough.")
     if acls:

@@ -40,7 +40,7 @@ from tracebraid.pipeline.publish.alerts import alert_messages
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.publish.topics import apply, own_topics
 from tracebraid.pipeline.rulebook import RuleBook
-from tracebraid.pipeline.source.compacted import CompactedTopic, latest
+from tracebraid.pipeline.source.compacted import CompactedTopic
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Owner
 from tracebraid.schemas.windows import KIND_HEADER, VERSION
@@ -98,7 +98,7 @@ class Detection:
         topic = CompactedTopic(self.settings.client_config(), self.settings.stream.state_topic, self.clock, shards)
         try:
             found: dict[int, dict[str, bytes]] = {}
-            for (shard, key), change in latest(topic.read()).items():
+            for (shard, key), change in topic.latest().items():
                 assert change.value is not None
                 found.setdefault(shard, {})[key.decode().partition("/")[2]] = change.value
             return found

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 HOUR_MS = 3_600_000
+# The segment that is written to is never compacted: with Kafka's own sizes a start would read up to 1 GiB, or a week, of each partition.
+CLEANED = {"segment.bytes": str(64 << 20), "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,12 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Kafka's settings of the topic, as texts."""
         sized = {"max.message.bytes": str(self.max_message_bytes)} if self.max_message_bytes else {}
-        return {"cleanup.policy": "compact" if self.compacted else "delete", "retention.ms": str(self.retention_ms), **sized}
+        return {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": str(self.retention_ms),
+            **sized,
+            **(CLEANED if self.compacted else {}),
+        }
 
 
 # Names and retention are defaults; the settings of the stage that writes the topic may say otherwise.
@@ -32,6 +39,6 @@ TOPICS = {
     "alerts_dead": Topic("tracebraid.alerts.dead", 1, 30 * 24 * HOUR_MS, False, "Alerts that a channel did not take, as they were; the reason in headers."),
     "state": Topic("tracebraid.state", 32, -1, True, "Snapshots of detect, in pieces: shard/name."),
     "rules": Topic("tracebraid.rules", 1, -1, True, "Rules that were applied, by name."),
-    "rules_acks": Topic("tracebraid.rules.acks", 1, -1, True, "Which consumer has taken over which rule."),
+    "rules_acks": Topic("tracebraid.rules.acks", 1, 24 * HOUR_MS, False, "Which consumer has taken over which rule."),
     "redriven": Topic("tracebraid.rejects.redriven", 1, -1, True, "Which rejects were sent again: the position as key, when and whereto as JSON."),
 }

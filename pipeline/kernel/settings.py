@@ -132,7 +132,7 @@ class StreamSettings(_Section):
     alerts_dead_topic: TopicName = Field(default="tracebraid.alerts.dead", min_length=1, description="Where alerts go that a channel did not take.")
     state_topic: TopicName = Field(default="tracebraid.state", min_length=1, description="Where detect keeps its snapshots, compacted.")
     rules_topic: TopicName = Field(default="tracebraid.rules", min_length=1, description="Rules that were applied, compacted.")
-    rules_acks_topic: TopicName = Field(default="tracebraid.rules.acks", min_length=1, description="Who has taken over which rule, compacted.")
+    rules_acks_topic: TopicName = Field(default="tracebraid.rules.acks", min_length=1, description="Who has taken over which rule.")
     rejects_retention_hours: int = Field(default=14 * 24, ge=1, description="How long the rejects topic keeps them.")
 
     @property

@@ -3,7 +3,7 @@
 In: client settings, a topic, which of its partitions. Out: changes, the oldest first. Never: a group, a commit; a change that a transaction did not commit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.source.kafka import DEFAULTS, OWN
 
 CALL_S = 2.0
-MESSAGES_MAX = 10_000
+MESSAGES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +90,24 @@ class CompactedTopic:
 
     def read(self, wait_s: float = limits.broker_retry_s) -> list[Change]:
         """All up to the present end. Raises TracebraidError (transient) where that is not reached for `wait_s`."""
-        found: list[Change] = []
+        return [change for came in self._to_the_end(wait_s) for change in came]
+
+    def latest(self, wait_s: float = limits.broker_retry_s) -> dict[tuple[int, bytes], Change]:
+        """The last change of each (partition, key) up to the present end, without those removed. No more is held, however long the topic."""
+        found: dict[tuple[int, bytes], Change] = {}
+        for came in self._to_the_end(wait_s):
+            found.update(((change.partition, change.key), change) for change in came)
+        return {place: change for place, change in found.items() if change.value is not None}
+
+    def _to_the_end(self, wait_s: float) -> Iterator[list[Change]]:
         deadline = self.clock.monotonic_s() + wait_s
         while self._behind:
-            came = self.poll(0.1)
-            found += came
+            yield (came := self.poll(0.1))
             if came:
                 deadline = self.clock.monotonic_s() + wait_s
             elif self.clock.monotonic_s() >= deadline:
                 hint = "Look whether a transaction hangs there: kafka-transactions.sh --find-hanging"
                 raise TracebraidError(f"the end of topic {self.topic} is not reached at {self.brokers}", hint, transient=True)
-        return found
 
     def close(self) -> None:
         self.consumer.close()

@@ -2,8 +2,10 @@
 
 from confluent_kafka import Consumer, TopicPartition
 
+from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.publish.embedded import embedded_broker
 from tracebraid.pipeline.publish.producer import Message, Publisher
+from tracebraid.pipeline.source.compacted import CompactedTopic
 
 
 def test_records_arrive_as_they_were_sent() -> None:
@@ -33,3 +35,19 @@ def test_records_arrive_as_they_were_sent() -> None:
                 found.append(Message(message.topic(), message.value(), message.key(), headers, message.timestamp()[1]))
         consumer.close()
     assert sorted(found, key=lambda record: -record.timestamp_ms) == sent
+
+
+def test_of_a_topic_of_keys_the_last_of_each_is_found() -> None:
+    with embedded_broker(["state"]) as address:
+        publisher = Publisher.plain({"bootstrap.servers": address})
+        for number in range(50):
+            publisher.send(Message("state", b"%d" % number, b"a"), 0)
+            publisher.send(Message("state", b"%d" % number, b"b"), 0)
+        publisher.send(Message("state", None, b"b"), 0)
+        publisher.send(Message("state", b"other", b"a"), 1)
+        publisher.flush()
+        publisher.close()
+        topic = CompactedTopic({"bootstrap.servers": address}, "state", Clock(), [0, 1])
+        found = topic.latest()
+        topic.close()
+    assert {place: change.value for place, change in found.items()} == {(0, b"a"): b"49", (1, b"a"): b"other"}
