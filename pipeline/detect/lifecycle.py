@@ -2,8 +2,8 @@
 
 In: one window's truth of many rows. Out: changes, as arrays. Never: a clock: `for` and its like are counted in windows that were complete.
 
-A window without data holds whatever is: it is neither true nor false. `for` fires in the first window whose end lies `for` behind that of the first true one,
-keep_firing_for ends in the first that lies so far behind the first false one: as Prometheus counts evaluations.
+A window without data, or of which the condition is unknown, holds whatever is: it is neither true nor false. `for` fires in the first window whose end lies
+`for` behind that of the first true one, keep_firing_for ends in the first that lies so far behind the first false one: as Prometheus counts evaluations.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,8 @@ class Life:
     def step(self, rows: Ints, seen: Seen) -> list[Changes]:
         """One window of `rows`, in the order of windows' ends. Changes of a row come in their order."""
         now = {name: held[rows] for name, held in self.of.items()}
-        true, false, lapsed = self._judged(now, seen)
+        nothing = seen.absent | ((seen.truth == -1) & (now["state"] != INACTIVE) & (self.rule.on_missing != "fire"))  # rows that say nothing are no data
+        true, false, lapsed = self._judged(now, seen, nothing)
         state = now["state"].copy()
         found: list[tuple[str, int, Bools]] = []
         self._begin(now, seen, true, found)
@@ -101,7 +102,7 @@ class Life:
         found.append(("firing", MORE_SEVERE, worse))
         now["quiet"] = np.where(firing & false, now["quiet"] + 1, np.where(true, -1, now["quiet"])).astype(np.int32)
         over = firing & false & (now["quiet"].astype(np.int64) * self.rule.every_us >= self.rule.keep_firing_for_us)
-        unknown = seen.absent if self.rule.on_missing == "resolve" else np.zeros(len(rows), bool)
+        unknown = nothing if self.rule.on_missing == "resolve" else np.zeros(len(rows), bool)
         for ended, reason in ((~unknown, RECOVERED), (unknown, NO_DATA)):
             found += [("cancelled", reason, waiting & false & ended), ("resolved", reason, over & ended)]
         if self.rule.on_missing == "hold":
@@ -110,14 +111,14 @@ class Life:
             found.append(("firing", NO_DATA, ~firing & lapsed))
         return self._change(rows, now, seen, found)
 
-    def _judged(self, now: dict[str, Array], seen: Seen) -> tuple[Bools, Bools, Bools]:
+    def _judged(self, now: dict[str, Array], seen: Seen, nothing: Bools) -> tuple[Bools, Bools, Bools]:
         """(true, false, without data for long enough). Of an incomplete window only what is true counts: what is not may be what it lacks."""
-        missing = np.where(seen.absent & ((seen.truth != 1) | seen.stale), now["missing"] + seen.complete, 0)
+        missing = np.where(nothing & ((seen.truth != 1) | seen.stale), now["missing"] + seen.complete, 0)
         now["missing"] = missing.astype(np.int32)
         lapsed = (missing > 0) & (missing.astype(np.int64) * self.rule.every_us >= self.rule.missing_for_us)
         true, false = (seen.truth == 1) & ~(lapsed & seen.stale), (seen.truth == 0) & ~seen.absent & seen.complete
         if self.rule.on_missing == "resolve":
-            false = false | (seen.absent & ~true & seen.complete)
+            false = false | (nothing & ~true & seen.complete)
         return true, false, lapsed & ~true
 
     def _begin(self, now: dict[str, Array], seen: Seen, true: Bools, found: list[tuple[str, int, Bools]]) -> None:

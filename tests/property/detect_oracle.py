@@ -231,13 +231,14 @@ class Oracle:
     def _step(self, life: Life, end: int, truth: int, how: tuple[bool, bool, bool], severity: float) -> list[tuple[str, str]]:
         absent, stale, complete = how
         rule, every = self.rule, self.rule.every_us
-        life.missing = life.missing + complete if absent and (truth != 1 or stale) else 0
+        nothing = absent or (truth == -1 and life.state != "inactive" and rule.on_missing != "fire")
+        life.missing = life.missing + complete if nothing and (truth != 1 or stale) else 0
         lapsed = life.missing > 0 and life.missing * every >= rule.missing_for_us
         if stale and lapsed and truth == 1:
             truth = -1
         true = truth == 1
-        false = complete and not true and ((truth == 0 and not absent) or (rule.on_missing == "resolve" and absent))
-        why = "no data" if rule.on_missing == "resolve" and absent else "recovered"
+        false = complete and not true and ((truth == 0 and not absent) or (rule.on_missing == "resolve" and nothing))
+        why = "no data" if rule.on_missing == "resolve" and nothing else "recovered"
         told = self._moved(life, end, (true, false, complete, why), severity)
         if told or not lapsed or true:
             return told

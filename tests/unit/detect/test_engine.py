@@ -45,6 +45,14 @@ def test_without_data_a_firing_alert_holds_and_then_ends() -> None:
     assert found == [[("firing", "condition", 0)], [], [], [("resolved", "no data", 3)], []]
 
 
+@pytest.mark.parametrize(("on_missing", "ended"), [("hold", 5), ("resolve", 3)])
+def test_rows_of_which_the_condition_is_unknown_are_no_data(on_missing: str, ended: int) -> None:
+    """The logs go on, the spans do not: what has no answer any more may not fire for ever."""
+    bench = Bench(f"- {{name: r, on: spans, by: [service_name], when: max(duration) > 1s and logs.count() > 0, missing_for: 3m, on_missing: {on_missing}}}")
+    found = [change for minute in range(9) for change in bench.minute(minute, [*(slow(minute) if minute < 3 else []), *at(minute, signal="logs")])]
+    assert found == [("firing", "condition", 0), ("resolved", "no data", ended)]
+
+
 def test_on_missing_fire_tells_of_silence() -> None:
     bench = Bench(SLOW.replace("missing_for: 3m", "missing_for: 2m, on_missing: fire"))
     found = [bench.minute(number, at(number) if number in (0, 4) else []) for number in range(6)]
