@@ -113,9 +113,9 @@ class Detection:
             try:
                 restore(self.engine, number, [(name, parts[name]) for name in meta["parts"] if name in parts])
                 start = int(meta["next_offset"])
-            except TracebraidError as error:
+            except (TracebraidError, KeyError, IndexError, TypeError, ValueError) as error:  # of another make: worth no more than none, and no reason to end
                 self.engine.forget(number)
-                log.warning("the snapshot is not used", shard=number, why=str(error))
+                log.warning("the snapshot is not used", shard=number, why=repr(error))
         low, high = self.source.watermarks(partition)
         begin = low if start is None else max(start, low)
         if start is not None and start < low:

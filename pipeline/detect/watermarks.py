@@ -13,6 +13,7 @@ from tracebraid.pipeline.detect.axis import NEVER
 from tracebraid.schemas.windows import Watermark
 
 SourceKey = tuple[str, str, str, int]  # cluster, topic, topic id, partition
+GONE_US = 3_600_000_000
 FOREVER = (1 << 63) - 1
 
 
@@ -26,7 +27,11 @@ class Release:
 
 @dataclass(slots=True)
 class Source:
-    """event_us: its own watermark, NEVER before its first event. idle: its owner said that it met the end. released_us: up to there nobody waits for it."""
+    """event_us: its own watermark, NEVER before its first event. idle: its owner said that it met the end. released_us: up to there nobody waits for it.
+
+    heard_us: the latest event time of all sources when its owner last spoke of it. Once it was released beyond an hour after that, nobody reads it any more (a
+    topic that was taken out of the settings, say): it counts as idle, until somebody speaks of it. Else no window would ever be complete again.
+    """
 
     event_us: int = NEVER
     idle: bool = False
@@ -34,6 +39,7 @@ class Source:
     first_offset: int = -1  # of the flush merged last
     next_offset: int = -1  # all below is merged
     part: int = -1
+    heard_us: int = NEVER
 
 
 @dataclass(slots=True)
@@ -64,12 +70,16 @@ class Shard:
             held.idle = each.caught_up
             if each.event_time_us is not None:
                 held.event_us = max(held.event_us, each.event_time_us)
+        front_us = max((each.event_us for each in self.sources.values()), default=NEVER)
+        for each in told:
+            self.sources[each.cluster, each.topic, each.topic_id, each.partition].heard_us = front_us
         self._advance()
 
     def release(self, sources: Sequence[SourceKey], until_us: int) -> None:
         for key in sources:
-            if key in self.sources:
-                self.sources[key].released_us = max(self.sources[key].released_us, until_us)
+            if (held := self.sources.get(key)) is not None:
+                held.released_us = max(held.released_us, until_us)
+                held.idle |= held.heard_us != NEVER and held.released_us - held.heard_us > GONE_US
         self._advance()
 
     def _advance(self) -> None:

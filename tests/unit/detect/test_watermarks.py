@@ -1,6 +1,8 @@
 """Watermarks over source partitions: who is waited for."""
 
-from tests.detecting import SECOND, T0, source, told
+import pytest
+
+from tests.detecting import MINUTE, SECOND, T0, source, told
 from tracebraid.pipeline.detect.axis import NEVER
 from tracebraid.pipeline.detect.watermarks import Release, Shard
 from tracebraid.schemas.windows import Watermark
@@ -61,3 +63,20 @@ def test_what_was_passed_hold_max_ago_is_not_waited_for() -> None:
     shard.release([source(1)], T0 + 60 * SECOND)
     assert (shard.watermark_us, shard.holding(501.0, 300.0)) == (T0 + 60 * SECOND, None)
     assert shard.holding(799.0, 300.0) == Release((source(1),), T0 + 90 * SECOND)
+
+
+def test_a_source_that_nobody_speaks_of_for_an_hour_is_not_waited_for_until_somebody_does() -> None:
+    shard = Shard()
+    shard.note([told(0, T0), told(1, T0), told(2, T0)])
+    found = []
+    for minute in (59, 60, 61, 62, 63):
+        shard.note([told(0, T0 + minute * MINUTE), told(2, T0)])  # the owner of 2 lives, and lags
+        shard.release([source(1), source(2)], T0 + minute * MINUTE)
+        found.append((shard.watermark_us - T0) // MINUTE)
+        assert shard.completeness(T0 + minute * MINUTE) == pytest.approx(1 / 3 if minute <= 60 else 2 / 3)
+        shard.settle()
+    assert found == [59, 60, 61, 62, 63]
+    assert [shard.sources[source(number)].idle for number in range(3)] == [False, True, False]
+    shard.note([told(1, T0 + 10 * MINUTE)])
+    shard.note([told(0, T0 + 70 * MINUTE), told(2, T0 + 70 * MINUTE)])
+    assert shard.watermark_us == T0 + 63 * MINUTE
