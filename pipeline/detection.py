@@ -7,7 +7,9 @@ long a source that stands still is waited for, is made a message of the shard it
 
 1. Start. When a shard is assigned: its last snapshot is read from the state topic, with the offset at which it was taken, and the shard is read
    on from there. Skipped: `for:` begins anew, baselines have forgotten, and alerts that fire are told again.
-2. Up to the group's committed offset it is a replay: what is evaluated there was published, and is dropped. Skipped: alerts twice.
+2. Up to the group's committed offset it is a replay: what is evaluated there was published, and is dropped. Skipped: alerts twice. Half a minute later, when
+   no transaction of a former owner is open any more, the state topic is compared with what is held: where a snapshot was of no use, or rules were changed
+   after a crash, alerts are told to fire that nobody would ever end. They are ended. Skipped: such an alert fires for ever.
 3. Each message is merged, or moves a watermark; windows that the watermarks have passed are evaluated, those of all shards together.
 4. One transaction: transitions to both topics, releases, a snapshot of a shard now and then, and the group's offsets. Split: transitions twice
    (offsets last) or never (offsets first); a snapshot of another offset than it says would count windows twice.
@@ -27,8 +29,7 @@ import structlog
 from tracebraid.pipeline.detect.build import EngineSettings
 from tracebraid.pipeline.detect.engine import Engine
 from tracebraid.pipeline.detect.snapshot import restore, snapshot
-from tracebraid.pipeline.detect.told import told
-from tracebraid.pipeline.detect.transitions import Transition
+from tracebraid.pipeline.detect.told import Key, corrections, key_of, told
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
@@ -43,9 +44,11 @@ from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.compacted import CompactedTopic
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Owner
+from tracebraid.schemas import alert
 from tracebraid.schemas.windows import KIND_HEADER, VERSION
 
 log = structlog.get_logger()
+AUDIT_S = 2 * limits.transaction_timeout_ms / 1000
 META = "meta"  # the snapshot's record that says how many others there are, and where it was taken
 
 
@@ -62,6 +65,9 @@ class Shard:
     snapshot_s: float
     told_until_us: int = 0
     stale: bool = False  # the next snapshot is due at once
+    audit_s: float = float("inf")  # when the state topic is looked at
+    dropped: dict[Key, alert.Transition] = field(default_factory=dict)  # the last of each, while it pends or fires, that a replay made
+    spoken: set[Key] = field(default_factory=set)  # what was told since the replay, until the audit
 
 
 @dataclass(slots=True)
@@ -121,7 +127,8 @@ class Detection:
         if start is not None and start < low:
             log.warning("windows between the snapshot and what is kept of the topic are gone", shard=number, snapshot=start, first=low)
         # Without a committed offset nothing was ever published from here; what a first start finds is evaluated, as ingest's own first start is read.
-        self.shards[number] = Shard(partition, begin, begin if committed is None else min(committed, high), self.clock.monotonic_s())
+        now_s = self.clock.monotonic_s()
+        self.shards[number] = Shard(partition, begin, begin if committed is None else min(committed, high), now_s, audit_s=now_s + AUDIT_S)
         log.info("shard assigned", shard=number, offset=begin, committed=committed, snapshot=start)
         return begin
 
@@ -182,12 +189,49 @@ class Detection:
     def _tick(self, *, replaying: int | None = None) -> None:
         with self.metrics.tick_seconds.time():
             found = self.engine.tick()
-        self._send([each for each in found if each.shard != replaying])
-
-    def _send(self, found: Sequence[Transition]) -> None:
         for each in found:
-            self.metrics.transitions.labels(each.transition).inc()
-            self.outbox.messages += alert_messages(told(each), self.settings.stream, each.shard)
+            if (shard := self.shards.get(each.shard)) is None:
+                continue  # it was restored, and went again before this: its next owner finds it too
+            made = told(each)
+            if each.shard != replaying and shard.next_offset >= shard.quiet_until:
+                self._send(each.shard, made)
+            elif made.transition in ("pending", "firing"):
+                shard.dropped[key_of(made)] = made
+            else:
+                shard.dropped.pop(key_of(made), None)
+
+    def _send(self, number: int, made: alert.Transition) -> None:
+        self.metrics.transitions.labels(made.transition).inc()
+        self.outbox.messages += alert_messages(made, self.settings.stream, number)
+        if (shard := self.shards.get(number)) is not None and shard.audit_s < float("inf"):
+            shard.spoken.add(key_of(made))
+
+    def _audit(self) -> None:
+        """Half a minute after its replay, what was told of a shard beside what is held of it."""
+        now_s = self.clock.monotonic_s()
+        due = {number: shard for number, shard in self.shards.items() if now_s >= shard.audit_s and shard.next_offset >= shard.quiet_until}
+        if not due:
+            return
+        topic = CompactedTopic(self.settings.client_config(), self.settings.stream.alerts_state_topic, self.clock, sorted(due))
+        try:
+            held = topic.latest()
+        finally:
+            topic.close()
+        state: dict[int, list[alert.Transition]] = {number: [] for number in due}
+        for (number, _), change in held.items():
+            try:
+                state[number].append(alert.Transition.model_validate_json(change.value or b"", extra="ignore"))
+            except ValueError as error:
+                log.warning("a message of the state topic cannot be read", shard=number, offset=change.offset, why=str(error).splitlines()[0])
+        versions: dict[str, set[str]] = {}
+        for slot in self.engine.slots:
+            versions.setdefault(slot.program.rule.name, set()).add(slot.program.rule.content_hash)
+        for number, shard in due.items():
+            shard.audit_s = float("inf")
+            for each in corrections(state[number], self.engine.active(number), shard.dropped, shard.spoken, versions):
+                log.warning("what was told of an alert is not the case", rule=each.rule, series=each.series, now=each.transition, why=each.reason)
+                self._send(number, each)
+            shard.dropped, shard.spoken = {}, set()
 
     def _releases(self) -> None:
         """Ask, by the wall clock, which sources are waited for no longer, and say so in the shard itself."""
@@ -248,6 +292,7 @@ class Detection:
             self._no_doubt()
             self._events()
             self._tick()
+            self._audit()
             self._releases()
             if self.outbox.messages or self.clock.monotonic_s() - self.last_s >= self.settings.stream.flush_ms / 1000:
                 self.source.verify()

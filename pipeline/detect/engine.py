@@ -20,7 +20,8 @@ from tracebraid.pipeline.detect.build import Builder, EngineSettings, retire, wa
 from tracebraid.pipeline.detect.panes import FOREVER_US, Store
 from tracebraid.pipeline.detect.partials import Arrived, flat
 from tracebraid.pipeline.detect.slot import Slot
-from tracebraid.pipeline.detect.transitions import Transition
+from tracebraid.pipeline.detect.told import Key
+from tracebraid.pipeline.detect.transitions import Transition, alert_id
 from tracebraid.pipeline.detect.values import Read
 from tracebraid.pipeline.detect.watermarks import Release, Shard, SourceKey
 from tracebraid.pipeline.rules.program import Program
@@ -255,6 +256,19 @@ class Engine:
             del self.axes[by]
 
     # A shard's state, whole
+
+    def active(self, shard: int) -> dict[Key, set[str]]:
+        """Ids of what is pending or fires in the shard; of a rule that is being replaced and its next version both."""
+        found: dict[Key, set[str]] = {}
+        for slot in self.slots:
+            for family in slot.families():
+                family.fit()
+                rows = family.axis.held(np.array([shard]))
+                for row in rows[family.life.active(rows)].tolist():
+                    name, series = slot.program.rule.name, family.axis.named(row)
+                    ids = found.setdefault((name, tuple(sorted(series.items()))), set())
+                    ids.add(alert_id(name, series, int(family.life.of["since_us"][row])))
+        return found
 
     def snapshot(self, shard: int) -> list[tuple[str, bytes]]:
         """Chunks of at most state.CHUNK_BYTES_MAX with their keys, `shard`/0000 and so on; right after tick(). Raises TracebraidError between two ticks."""

@@ -1,5 +1,6 @@
 """detect against a real broker: what fires, fires once, whatever ends the process."""
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 
 from tests.detecting_flow import MINUTE_US, T0_US, Job, alerts_of, produce_minutes, settings_for
-from tracebraid.pipeline.detection import run_detect
+from tracebraid.pipeline.detect.build import EngineSettings
+from tracebraid.pipeline.detect.engine import Engine
+from tracebraid.pipeline.detection import Detection, run_detect
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import DetectMetrics
 from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.rulebook import RuleBook
 
 pytestmark = pytest.mark.broker
@@ -32,6 +36,21 @@ def ingest(settings: Settings) -> Job:
 
 def detect(settings: Settings) -> Job:
     return Job(lambda stop: run_detect(settings, stop=stop, metrics=DetectMetrics(), clock=Clock(), watch=lambda _: None))
+
+
+def killed(settings: Settings) -> Job:
+    """detect that ends without a word: no snapshot but those that were due."""
+
+    def run(stop: threading.Event) -> None:
+        publisher = Publisher.transactional(settings.client_config(), "detect", Clock())
+        rules = RuleBook(settings, Clock(), "detect")
+        engine = Engine(rules.programs.values(), EngineSettings(shards=publisher.partitions(settings.stream.windows_topic)))
+        detection = Detection(settings, engine, rules, publisher, metrics=DetectMetrics(), clock=Clock())
+        while not stop.is_set():
+            detection.step()
+        detection.close()
+
+    return Job(run)
 
 
 def told(broker: Any, settings: Settings, count: int, wait_s: float = 60) -> list[tuple[Any, ...]]:
@@ -70,4 +89,32 @@ def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Pa
         assert told(broker, settings, 6) == expected + again
     finally:
         for job in jobs:
+            job.end()
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_what_fired_when_detect_was_killed_ends_with_its_rule_and_goes_on_without_a_word_else(
+    broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    monkeypatch.setattr("tracebraid.pipeline.detection.AUDIT_S", 1.0)
+    topic = broker.create_topic(broker.unique("spans"), 3)
+    settings = settings_for(broker, tmp_path, RULES, source=topic)
+    produce_minutes(broker, topic, 3, range(12), range(8, 12))
+    expected = [("pending", "condition", 9), ("firing", "for elapsed", 10)]
+    ingesting, detecting = ingest(settings), killed(settings)
+    try:
+        assert told(broker, settings, 2) == expected
+        detecting.end()
+        if removed:
+            (tmp_path / "rules.yaml").write_text("- {name: other, on: logs, when: count() > 5}", encoding="utf-8")
+        detecting = detect(settings)
+        if removed:
+            assert told(broker, settings, 3) == [*expected, ("resolved", "rule removed", 10)]
+        else:
+            time.sleep(5)
+            produce_minutes(broker, topic, 3, range(12, 20), range(0))
+            assert told(broker, settings, 3) == [*expected, ("resolved", "recovered", 14)]
+        assert len({each["id"] for each in alerts_of(broker, settings.stream.alerts_topic)}) == 1
+    finally:
+        for job in (ingesting, detecting):
             job.end()
