@@ -332,7 +332,7 @@ class Detection:
         """Publish what is open, with a snapshot of every shard, so that the next start has little to replay."""
         self._no_doubt()
         for shard in self.shards.values():
-            if shard.next_offset >= shard.quiet_until:
+            if shard.next_offset >= shard.quiet_until and not self.engine.waits():
                 self.outbox.messages += self._snapshot(shard)
                 self.outbox.moved = True
         self.flush()

@@ -279,8 +279,8 @@ class Engine:
         snapshot.restore(self, shard, parts)
 
     def waits(self) -> bool:
-        """Whether messages wait for tick()."""
-        return bool(self._arrived)
+        """Whether messages wait for tick(), or what was found between two of them waits to be told."""
+        return bool(self._arrived or self.found)
 
     def stats(self) -> Stats:
         axes = self._all_axes()
