@@ -43,6 +43,7 @@ from tracebraid.schemas.alert import Transition
 log = structlog.get_logger()
 LOOK_S = 1.0  # how often the lake is looked at while alerts wait
 BATCH = 20  # alerts explained in one turn of the loop; then they are published, and signals and the group are attended to
+WAITING_MAX = 1_000  # alerts; what a poll brings beyond it is taken too, and then no more is read until half of them are explained
 COMMIT_S = 5.0  # how often the group's offsets move where nothing is published
 HOUR_US = 3_600_000_000
 
@@ -252,6 +253,7 @@ class Explaining:
         """Read once, explain and publish what is due."""
         try:
             self._no_doubt()
+            self._breathe()
             for records in self.source.poll(limits.poll_wait_s):
                 self.take(records)
             self._no_doubt()
@@ -264,6 +266,14 @@ class Explaining:
             self.publish()
         except OwnershipLost as error:
             self._restart(error)
+
+    def _breathe(self) -> None:
+        """A storm of alerts waits on the topic, not in memory."""
+        waiting = sum(len(lane.waiting) for lane in self.lanes.values())
+        if waiting >= WAITING_MAX and not self.source.paused:
+            self.source.pause()
+        elif waiting <= WAITING_MAX // 2 and self.source.paused:
+            self.source.resume()
 
     def _no_doubt(self) -> None:
         if self.doubt:

@@ -18,12 +18,13 @@ from confluent_kafka import Producer
 from tests.detecting_flow import MINUTE_US, T0_US, Job, settings_for
 from tracebraid.jobs.alerts import command as alerts_command
 from tracebraid.jobs.shop import encode
-from tracebraid.pipeline.explaining import run_explain
+from tracebraid.pipeline.explaining import Explaining, run_explain
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.kernel.metrics import ExplainMetrics
 from tracebraid.pipeline.kernel.settings import ExplainSettings, IngestSettings, Settings
+from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.query.connection import connect
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.compacted import CompactedTopic
@@ -166,6 +167,31 @@ def test_an_alert_that_the_lake_never_holds_is_explained_all_the_same(broker: An
         job.end()
     assert (found.service, found.complete, found.traces, found.tables) == ("checkout", False, [], {})
     assert 2 <= found.waited_s < 10
+
+
+def test_a_storm_of_alerts_waits_on_the_topic(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracebraid.pipeline.explaining.WAITING_MAX", 10)
+    settings = settings_for(broker, tmp_path, RULES, source="none").model_copy(update={"explain": ExplainSettings(wait_s=6)})
+    publisher = Publisher.transactional(settings.client_config(), "explain", Clock())
+    explaining = Explaining(settings, publisher, ExplainMetrics(), Clock())
+    held = []
+    try:
+        for numbers in (range(10), range(10, 40)):
+            tell(broker, settings, [firing(number, 9, []) for number in numbers])
+            until_s = time.monotonic() + 60
+            while time.monotonic() < until_s and sum(len(lane.waiting) for lane in explaining.lanes.values()) < 10:
+                explaining.step()
+        for _ in range(15):
+            explaining.step()
+            held.append(sum(len(lane.waiting) for lane in explaining.lanes.values()))
+        until_s = time.monotonic() + 60
+        while time.monotonic() < until_s and len(evidence_of(settings)) < 40:
+            for _ in range(20):
+                explaining.step()
+    finally:
+        explaining.close()
+    assert held == [10] * 15
+    assert sorted(each.id for each in evidence_of(settings)) == [f"{number:032x}" for number in range(40)]
 
 
 def test_killed_again_and_again_it_explains_every_alert_once(broker: Any, tmp_path: Path) -> None:
