@@ -14,6 +14,7 @@ from tracebraid.pipeline.detection import Detection, run_detect
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import DetectMetrics
 
+LOOK_S = 1.0  # what is held is counted so often: that takes a look at every array
 QUIET_S_MAX = 60.0  # a loop that has not turned for so long is not alive
 
 
@@ -28,12 +29,13 @@ def command(config: str | None) -> None:
     stop, clock, metrics = threading.Event(), Clock(), DetectMetrics()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    turned = [clock.monotonic_s()]
+    turned, looked = [clock.monotonic_s()], [float("-inf")]
 
     def watch(detection: Detection) -> None:
         turned[0] = clock.monotonic_s()
-        metrics.shards.set(len(detection.shards))
-        metrics.series.set(detection.engine.stats().series)
+        if turned[0] - looked[0] >= LOOK_S:
+            looked[0], held = turned[0], detection.engine.stats()
+            metrics.count_held(len(detection.shards), held.series, held.late, held.repeated, held.overflowed)
 
     def why_not() -> str:
         quiet_s = clock.monotonic_s() - turned[0]

@@ -95,6 +95,8 @@ class Watch:
     def _show(self) -> None:
         metrics, now_ms = self.metrics, self.clock.unix_nano() // 1_000_000
         metrics.broker_age.set(self._unanswered_s)
+        if self.ingest is not None and (stream := self.ingest.flow.stream) is not None:
+            metrics.count_measured(stream.windows.overflowed, stream.windows.cut)
         shown: set[Labels] = set()
         for partition, offsets in self.lag.items():
             labels = (partition.topic, str(partition.number))

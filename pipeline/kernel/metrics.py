@@ -55,7 +55,13 @@ class Metrics:
         self.stream_waits = Gauge(
             "tracebraid_stream_waits", "1 while the lake goes on alone, after transactions that failed again and again.", registry=self.registry
         )
+        self.overflowed = Gauge("tracebraid_measure_overflowed_rows", "Rows since the start whose series was past a measure's bound.", registry=self.registry)
+        self.unobserved = Gauge("tracebraid_measure_unobserved_rows", "Rows since the start that a rule over rows did not look at.", registry=self.registry)
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)
+
+    def count_measured(self, overflowed: int, unobserved: int) -> None:
+        self.overflowed.set(overflowed)
+        self.unobserved.set(unobserved)
 
     def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
         """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""
@@ -77,12 +83,20 @@ class DetectMetrics:
         self.registry = CollectorRegistry()
         self.shards = Gauge("tracebraid_detect_shards", "Partitions of the windows topic that this process has.", registry=self.registry)
         self.series = Gauge("tracebraid_detect_series", "Series that are held.", registry=self.registry)
+        self.late = Gauge("tracebraid_detect_late_windows", "Partial windows that came after their window had closed.", registry=self.registry)
+        self.repeated = Gauge("tracebraid_detect_repeated", "Messages whose offsets were merged before.", registry=self.registry)
+        self.overflowed = Gauge("tracebraid_detect_overflowed_series", "Series past the bound, that are counted together.", registry=self.registry)
         self.transitions = Counter("tracebraid_detect_transitions", "Transitions of alerts.", ("transition",), registry=self.registry)
         self.refused = Counter("tracebraid_detect_refused", "Messages of the windows topic that could not be read.", registry=self.registry)
         self.restarts = Counter("tracebraid_detect_restarts", "New starts from the snapshots after a doubt.", registry=self.registry)
         self.tick_seconds = Histogram("tracebraid_detect_tick_seconds", "Time to evaluate what was due.", registry=self.registry)
         self.transaction_seconds = Histogram("tracebraid_detect_transaction_seconds", "Time of one transaction.", registry=self.registry)
         ProcessCollector(registry=self.registry)
+
+    def count_held(self, shards: int, series: int, late: int, repeated: int, overflowed: int) -> None:
+        held = ((self.shards, shards), (self.series, series), (self.late, late), (self.repeated, repeated), (self.overflowed, overflowed))
+        for gauge, number in held:
+            gauge.set(number)
 
 
 class ArchiveMetrics:

@@ -42,6 +42,10 @@ def test_ready_once_the_group_has_let_us_in_the_loop_turns_and_the_lake_takes_cy
     run_ingest(settings, drain=True, metrics=metrics, watch=watch.turned)
     assert (watch.why_not_ready(), watch.uncommitted_s()) == ("", 0.0)
     assert watch.ingest is not None
+    assert watch.ingest.flow.stream is not None
+    watch.ingest.flow.stream.windows.overflowed = 7
+    watch._show()
+    assert (gauge(metrics, "tracebraid_measure_overflowed_rows"), gauge(metrics, "tracebraid_measure_unobserved_rows")) == ({"": 7.0}, {"": 0.0})
     watch.ingest._lake.why = "the disk does not answer"
     assert watch.why_not_ready() == "the disk does not answer"
     ahead_s[0] = SLOW_S + 1
