@@ -1,8 +1,8 @@
 """Topics `tracebraid.alerts` and `tracebraid.alerts.state`: what is told of an alert; and the table that is kept of it.
 
-Each message is one JSON object of version 1, schemas/alert.schema.json: `kind` is `transition` (what detect saw; every one on tracebraid.alerts, the
-present one of each rule and series on the compacted tracebraid.alerts.state) or `evidence` (what explain found behind it, a little later, under the
-same id). Times are microseconds of event time since 1970 and, for people, ISO 8601 in UTC.
+Each message is one JSON object of version 1, schemas/alert.schema.json, which `python -m tools.docs` writes from the models here: `kind` is `transition`
+(what detect saw; every one on tracebraid.alerts, the present one of each rule and series on the compacted tracebraid.alerts.state) or `evidence` (what
+explain found behind it, a little later, under the same id). Times are microseconds of event time since 1970 and, for people, ISO 8601 in UTC.
 """
 
 from typing import Annotated, Literal

@@ -1,20 +1,23 @@
-"""`python -m tools.docs` writes docs/schema.md and docs/settings.md from the code that they describe.
+"""`python -m tools.docs` writes docs/schema.md, docs/settings.md, docs/verify.md and schemas/alert.schema.json from the code that they describe.
 
-In: schemas/ and the settings' shapes. Out: Markdown. Never: anything that is not in the code; tests/tidy/test_documents.py holds the files to it.
+In: schemas/ and the settings' shapes. Out: Markdown, JSON Schema. Never: what is not in the code; tests/tidy/test_documents.py holds the files to it.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import core_schema
 
 from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.verify.report import KINDS
-from tracebraid.schemas.alert import ALERTS
+from tracebraid.schemas.alert import ALERTS, Evidence, Transition
 from tracebraid.schemas.intervals import INTERVALS
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.rejects import REASONS, REJECTS
@@ -38,7 +41,7 @@ FREE_EXAMPLES = {"client": ("sasl.password", "SASL_PASSWORD"), "storage_options"
 
 def documents() -> dict[str, str]:
     """The text of each generated document by its path."""
-    return {"docs/schema.md": schema(), "docs/settings.md": settings(), "docs/verify.md": verify()}
+    return {"docs/schema.md": schema(), "docs/settings.md": settings(), "docs/verify.md": verify(), "schemas/alert.schema.json": alert()}
 
 
 def schema() -> str:
@@ -71,6 +74,24 @@ def settings() -> str:
         says = Settings.model_fields[name].description
         parts += [f"## `[{name}]`", f'{says} `"{key}"` in the file is `{PREFIX}{name.upper()}__{variable}` as a variable.']
     return "\n\n".join(parts) + "\n"
+
+
+def alert() -> str:
+    """JSON Schema of a message of the topics of alerts. What has a default is not required, so that fields can be added to the schema in a registry."""
+    kinds: list[type[BaseModel]] = [Transition, Evidence]
+    _, made = models_json_schema([(kind, "validation") for kind in kinds], schema_generator=_Untitled)
+    for kind in kinds:
+        made["$defs"][kind.__name__]["required"] = ["version", "kind", *made["$defs"][kind.__name__]["required"]]
+    said = "A message of the topics tracebraid.alerts and tracebraid.alerts.state, version 1."
+    head = {"$schema": GenerateJsonSchema.schema_dialect, "title": "tracebraid alert", "description": said}
+    return json.dumps({**head, "oneOf": [{"$ref": f"#/$defs/{kind.__name__}"} for kind in kinds], **made}, indent=2) + "\n"
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each field: that is its name again."""
+
+    def field_title_should_be_set(self, schema: core_schema.CoreSchema | core_schema.ModelField) -> bool:
+        return False
 
 
 def sql_type(arrow: pa.DataType) -> str:

@@ -1,5 +1,6 @@
 """The wheel: what it holds, what it leaves in site-packages, and that it works away from the checkout."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -39,7 +40,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_every_module_once_under_one_name(wheel: Path, root: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    kept = {".py", ".sql", ".lark", ".yaml", ".html", ".css", ".js"}
+    kept = {".py", ".json", ".sql", ".lark", ".yaml", ".html", ".css", ".js"}
     ours = {f"tracebraid/{path.relative_to(root)}" for folder in FOLDERS for path in (root / folder).rglob("*") if path.suffix in kept}
     assert held == ours | {"tracebraid/__init__.py", "tracebraid/__main__.py", "tracebraid/py.typed"}
 
@@ -60,6 +61,8 @@ def test_it_works_away_from_the_checkout(site: Path, tmp_path: Path) -> None:
     assert "ingest" in run(str(site / "bin" / "tracebraid"), "--help")
     assert 'lake = "lake"  # default' in run("-m", "tracebraid", "config", "show")
     assert "CREATE" in run("-c", "from importlib.resources import files; print(files('tracebraid.pipeline.query').joinpath('views.sql').read_text())")
+    schema = run("-c", "from importlib.resources import files; print(files('tracebraid.schemas').joinpath('alert.schema.json').read_text())")
+    assert json.loads(schema)["oneOf"] == [{"$ref": "#/$defs/Transition"}, {"$ref": "#/$defs/Evidence"}]
 
 
 def test_the_links_are_links(root: Path) -> None:
