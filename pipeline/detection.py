@@ -40,6 +40,7 @@ from tracebraid.pipeline.kernel.told import Headers, read_covered, read_object, 
 from tracebraid.pipeline.publish.alerts import alert_messages
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.publish.topics import apply, own_topics
+from tracebraid.pipeline.registering import register_aside
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.compacted import CompactedTopic
 from tracebraid.pipeline.source.kafka import KafkaSource
@@ -346,6 +347,7 @@ class Detection:
 def run_detect(settings: Settings, *, stop: threading.Event, metrics: DetectMetrics, clock: Clock, watch: Callable[[Detection], None]) -> None:
     """Until `stop` is set. `watch` is called each turn of the loop."""
     apply(settings.client_config(), own_topics(settings), settings.stream.replication_factor)
+    register_aside(settings, clock, stop)
     publisher = Publisher.transactional(settings.client_config(), settings.detect.group or "detect", clock)
     shards = publisher.partitions(settings.stream.windows_topic)
     rules = RuleBook(settings, clock, "detect")

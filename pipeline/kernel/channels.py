@@ -33,6 +33,14 @@ def _address(url: str) -> str:
     return url
 
 
+def _one_line(token: SecretStr) -> SecretStr:
+    if any(not 32 < ord(letter) < 127 for letter in token.get_secret_value()):
+        raise ValueError("holds a blank, or a letter that no header may have")
+    return token
+
+
+OptionalAddress = Annotated[str, AfterValidator(lambda url: url and _address(url))]
+Token = Annotated[SecretStr, AfterValidator(_one_line)]
 Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], BeforeValidator(_one_or_more)]
 Choice = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 
@@ -59,7 +67,7 @@ class ChannelSettings(BaseModel):
     resend_s: float = Field(
         default=60.0, ge=0.1, le=3600, description="Seconds after which Alertmanager is told again what fires, as good for three times as long."
     )
-    token: SecretStr = Field(default=SecretStr(""), description="Sent as `Authorization: Bearer …`; '' for none.")
+    token: Token = Field(default=SecretStr(""), description="Sent as `Authorization: Bearer …`; '' for none.")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="More headers of each request, by name.")
     hmac_secret: SecretStr = Field(
         default=SecretStr(""), description="A webhook's requests are signed with it, SHA-256, in `X-Tracebraid-Signature`; '' for none."
@@ -77,13 +85,6 @@ class ChannelSettings(BaseModel):
                 raise ValueError(f"the value of {name} holds control characters")
         return headers
 
-    @field_validator("token")
-    @classmethod
-    def _one_line(cls, token: SecretStr) -> SecretStr:
-        if any(not 32 < ord(letter) < 127 for letter in token.get_secret_value()):
-            raise ValueError("holds a blank, or a letter that no header may have")
-        return token
-
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
         if self.kind == "webhook" and len(self.url) > 1:
@@ -98,6 +99,11 @@ class ChannelSettings(BaseModel):
     def alertmanager_shape(self) -> bool:
         """Whether what is sent is made from labels and annotations as Alertmanager has them."""
         return self.kind == "alertmanager" or self.format == "alertmanager"
+
+    @property
+    def called(self) -> str:
+        """What errors call it."""
+        return f"channel {self.name}"
 
     @property
     def group(self) -> str:
@@ -115,10 +121,10 @@ class ChannelSettings(BaseModel):
 
     def warnings(self) -> Iterator[str]:
         if not self.verify_tls:
-            yield f"channel {self.name} does not verify certificates: anyone can pose as its server"
+            yield f"{self.called} does not verify certificates: anyone can pose as its server"
         secret = self.token.get_secret_value() or self.headers
         if secret and any(url.startswith("http://") for url in self.url):
-            yield f"channel {self.name} sends its token or headers over http, in the clear"
+            yield f"{self.called} sends its token or headers over http, in the clear"
 
 
 def _shown(url: str, *, whole: bool) -> str:

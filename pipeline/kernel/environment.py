@@ -162,7 +162,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str], source: str) ->
     more = f" ({len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":
         return UsageError(f"{where}: there is no such setting{_meant(name, _names(Settings))}{more}", "Remove or rename it")
-    given = first["input"] if path and path[0] not in (*FREE_SECTIONS, "notify") and isinstance(first["input"], str | int | float) else None
+    given = first["input"] if path and path[0] not in (*FREE_SECTIONS, "notify", "schema_registry") and isinstance(first["input"], str | int | float) else None
     shown = f" is {without_secrets(given) if isinstance(given, str) else given!r}" if given not in (None, "") else ""
     message = first["msg"].removeprefix("Value error, ")
     return UsageError(f"{where}{shown}: {message}{more}".removeprefix(": "), "Mend it; `tracebraid config check` says when all settings hold")

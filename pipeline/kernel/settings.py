@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.channels import NotifySettings
 from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
+from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 
 Encoding = Literal["auto", "otlp_proto", "otlp_json", "json", "text"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
@@ -216,6 +217,7 @@ class Settings(BaseModel):
     explain: ExplainSettings = ExplainSettings()
     archive: ArchiveSettings = ArchiveSettings()
     notify: NotifySettings = NotifySettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     rejects: RejectsSettings = RejectsSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
@@ -275,7 +277,8 @@ class Settings(BaseModel):
 
     def masked(self) -> dict[str, Any]:
         """All settings as plain values, secrets as '***'."""
-        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options", "notify"}))
+        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options", "notify", "schema_registry"}))
+        values["schema_registry"] = self.schema_registry.masked()
         values["notify"] = {"channels": [channel.masked() for channel in self.notify.channels], "link": self.notify.link}
         for section in ("client", "storage_options"):
             secrets: dict[str, SecretStr] = getattr(self, section)
@@ -313,6 +316,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"ingest.start is {settings.ingest.start}, without a zone: it is taken as UTC"
     for channel in settings.notify.channels:
         yield from channel.warnings()
+    yield from settings.schema_registry.warnings()
     for topic in settings.topics:
         if topic.pattern and re.fullmatch(topic.pattern, settings.stream.rejects_topic):
             yield f"the pattern {topic.pattern} in topics also matches {settings.stream.rejects_topic}, which tracebraid writes; narrow it"

@@ -15,6 +15,7 @@ import urllib3
 from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 from tracebraid.schemas.alert import Evidence, Transition
 
 ANSWER_BYTES_MAX = 1024
@@ -59,9 +60,9 @@ class Channel(Protocol):
 
 
 class Post:
-    """A client of one channel: its connections, headers and waits. Raises UsageError where `ca_file` cannot be read."""
+    """A client of one channel, or of the schema registry: its connections, headers and waits. Raises UsageError where `ca_file` cannot be read."""
 
-    def __init__(self, settings: ChannelSettings, clock: Clock) -> None:
+    def __init__(self, settings: ChannelSettings | SchemaRegistrySettings, clock: Clock) -> None:
         self.clock = clock
         headers = {name: secret.get_secret_value() for name, secret in settings.headers.items()}
         if token := settings.token.get_secret_value():
@@ -73,7 +74,7 @@ class Post:
             try:
                 context.load_verify_locations(settings.ca_file) if settings.ca_file else context.load_default_certs()
             except OSError as error:  # ssl.SSLError is one
-                what = f"channel {settings.name}: cannot read ca_file {settings.ca_file}: {error.strerror or error}"
+                what = f"{settings.called}: cannot read ca_file {settings.ca_file}: {error.strerror or error}"
                 raise UsageError(what, "Give the path of a PEM file") from None
         else:
             context.check_hostname = False
@@ -81,7 +82,7 @@ class Post:
         self.pool = urllib3.PoolManager(retries=False, ssl_context=context, cert_reqs="CERT_REQUIRED" if settings.verify_tls else "CERT_NONE")
 
     def send(self, url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Outcome:
-        """One attempt; takes the channel's timeout_s at most to connect, and as long to answer."""
+        """One attempt; takes timeout_s at most to connect, and as long to answer."""
         place = host(url)
         try:
             answer = self.pool.request(

@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "pipeline.archiving": ("schemas", "pipeline"),
     "pipeline.explaining": ("schemas", "pipeline"),
     "pipeline.notifying": ("schemas", "pipeline"),
+    "pipeline.registering": ("schemas", "pipeline"),
     "jobs": ("schemas", "pipeline"),
 }
 # Libraries with side effects have one home each.

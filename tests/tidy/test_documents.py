@@ -22,6 +22,7 @@ DOCUMENTS = (
     "docs/schema.md",
     "docs/settings.md",
     "docs/rules.md",
+    "docs/alerts.md",
     "docs/notify.md",
     "docs/verify.md",
     "docs/object-stores.md",
