@@ -1,6 +1,6 @@
 """detect: from partial windows to alerts, each transition published once.
 
-    tracebraid.windows ─► Engine (pipeline/detect) ─► tracebraid.alerts, tracebraid.alerts.state
+    tracebraid.windows ─► Engine (pipeline/detect) ─► tracebraid.alerts, tracebraid.alerts.state; tracebraid.alerts.alertmanager for rules that ask for it
 
 What is evaluated is a function of each shard (partition of the windows topic) and of the rules alone; no clock decides. The one exception, how
 long a source that stands still is waited for, is made a message of the shard itself (`release`) before it counts.
@@ -37,7 +37,8 @@ from tracebraid.pipeline.kernel.metrics import DetectMetrics
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.kernel.told import Headers, read_covered, read_object, read_partials, read_release, read_watermarks
-from tracebraid.pipeline.publish.alerts import alert_messages
+from tracebraid.pipeline.notify.webhook import version_4
+from tracebraid.pipeline.publish.alerts import CONTENT, alert_messages
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.publish.topics import apply, own_topics
 from tracebraid.pipeline.registering import register_aside
@@ -204,6 +205,10 @@ class Detection:
     def _send(self, number: int, made: alert.Transition) -> None:
         self.metrics.transitions.labels(made.transition).inc()
         self.outbox.messages += alert_messages(made, self.settings.stream, number)
+        if made.format == "alertmanager" and made.transition in ("firing", "resolved"):  # that form has no other
+            topic = self.settings.stream.alertmanager_topic
+            value = orjson.dumps(version_4(made, topic, link=self.settings.notify.link))
+            self.outbox.messages.append(Message(topic, value, made.id.encode(), CONTENT))
         if (shard := self.shards.get(number)) is not None and shard.audit_s < float("inf"):
             shard.spoken.add(key_of(made))
 

@@ -92,6 +92,7 @@ class Transition(_Shape):
     width_us: int = Field(description="Length of the window that spoke: longer than the rule's where few rows came.")
     judged_at: dict[str, str] | None = Field(default=None, description="The group whose baseline judged it, where its own rows were too few.")
     exemplars: list[Exemplar] = Field(default_factory=list)
+    format: Literal["tracebraid", "alertmanager"] = Field(default="tracebraid", description="The rule's: in which form it is told besides.")
 
 
 class TraceEvidence(_Shape):

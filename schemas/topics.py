@@ -36,6 +36,9 @@ TOPICS = {
     "windows": Topic("tracebraid.windows", 32, 24 * HOUR_MS, False, "What ingest tells detect: how far each source partition has come."),
     "alerts": Topic("tracebraid.alerts", 32, 30 * 24 * HOUR_MS, False, "Every transition of every alert, and what explain found behind it."),
     "alerts_state": Topic("tracebraid.alerts.state", 32, -1, True, "The present alert of each rule and series."),
+    "alertmanager": Topic(
+        "tracebraid.alerts.alertmanager", 32, 30 * 24 * HOUR_MS, False, "Alerts of rules that ask for it, as JSON of Alertmanager's webhook."
+    ),
     "alerts_dead": Topic("tracebraid.alerts.dead", 1, 30 * 24 * HOUR_MS, False, "Alerts that a channel did not take, as they were; the reason in headers."),
     "state": Topic("tracebraid.state", 32, -1, True, "Snapshots of detect, in pieces: shard/name."),
     "rules": Topic("tracebraid.rules", 1, -1, True, "Rules that were applied, by name."),

@@ -25,6 +25,7 @@ def settings_for(broker: Any, folder: Path, rules: str, *, source: str, **detect
         windows_topic=f"{name}.windows",
         alerts_topic=f"{name}.alerts",
         alerts_state_topic=f"{name}.alerts.state",
+        alertmanager_topic=f"{name}.alerts.alertmanager",
         state_topic=f"{name}.state",
         rules_topic=f"{name}.rules",
         rules_acks_topic=f"{name}.rules.acks",
@@ -33,6 +34,7 @@ def settings_for(broker: Any, folder: Path, rules: str, *, source: str, **detect
     for topic, partitions, compacted in (
         (stream.windows_topic, 4, False),
         (stream.alerts_topic, 2, False),
+        (stream.alertmanager_topic, 1, False),
         (stream.alerts_state_topic, 4, True),
         (stream.state_topic, 4, True),
         (stream.rules_topic, 1, True),

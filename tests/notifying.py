@@ -169,6 +169,7 @@ def settings_for(broker: Any, *channels: ChannelSettings) -> Settings:
         windows_topic=f"{name}.windows",
         alerts_topic=f"{name}.alerts",
         alerts_state_topic=f"{name}.alerts.state",
+        alertmanager_topic=f"{name}.alerts.alertmanager",
         alerts_dead_topic=f"{name}.alerts.dead",
         state_topic=f"{name}.state",
         rules_topic=f"{name}.rules",
@@ -178,6 +179,7 @@ def settings_for(broker: Any, *channels: ChannelSettings) -> Settings:
     broker.create_topic(stream.alerts_state_topic, 2, {"cleanup.policy": "compact"})
     for topic in (stream.alerts_dead_topic, stream.windows_topic, stream.rejects_topic, stream.state_topic, stream.rules_topic, stream.rules_acks_topic):
         broker.create_topic(topic, 1)
+    broker.create_topic(stream.alertmanager_topic, 1)
     return Settings(bootstrap_servers=broker.address, stream=stream, notify=NotifySettings(channels=channels))
 
 

@@ -57,6 +57,7 @@ def told(found: transitions.Transition) -> alert.Transition:
         completeness=found.completeness,
         width_us=found.window_us,
         exemplars=slow + failing,
+        format=found.rule.format,
     )
 
 

@@ -130,6 +130,9 @@ class StreamSettings(_Section):
     replication_factor: int = Field(default=-1, ge=-1, description="Of our own topics; -1 for the broker's default.")
     alerts_topic: TopicName = Field(default="tracebraid.alerts", min_length=1, description="Where every transition of an alert goes, and its evidence.")
     alerts_state_topic: TopicName = Field(default="tracebraid.alerts.state", min_length=1, description="The present alert of each rule and series, compacted.")
+    alertmanager_topic: TopicName = Field(
+        default="tracebraid.alerts.alertmanager", min_length=1, description="Where rules with `format: alertmanager` are told in that form as well."
+    )
     alerts_dead_topic: TopicName = Field(default="tracebraid.alerts.dead", min_length=1, description="Where alerts go that a channel did not take.")
     state_topic: TopicName = Field(default="tracebraid.state", min_length=1, description="Where detect keeps its snapshots, compacted.")
     rules_topic: TopicName = Field(default="tracebraid.rules", min_length=1, description="Rules that were applied, compacted.")

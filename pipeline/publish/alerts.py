@@ -10,7 +10,8 @@ from tracebraid.pipeline.kernel.settings import StreamSettings
 from tracebraid.pipeline.publish.producer import Message
 from tracebraid.schemas.alert import VERSION, Transition
 
-HEADERS = (("tracebraid.version", str(VERSION).encode()), ("content-type", b"application/json"))
+CONTENT = (("content-type", b"application/json"),)
+HEADERS = (("tracebraid.version", str(VERSION).encode()), *CONTENT)
 
 
 def state_key(rule: str, series: dict[str, str]) -> bytes:

@@ -51,6 +51,7 @@ def own_topics(settings: Settings) -> list[Topic]:
         replace(TOPICS["windows"], name=stream.windows_topic),
         replace(TOPICS["alerts"], name=stream.alerts_topic),
         replace(TOPICS["alerts_state"], name=stream.alerts_state_topic),
+        replace(TOPICS["alertmanager"], name=stream.alertmanager_topic),
         replace(TOPICS["alerts_dead"], name=stream.alerts_dead_topic),
         replace(TOPICS["state"], name=stream.state_topic),
         replace(TOPICS["rules"], name=stream.rules_topic),

@@ -1,5 +1,6 @@
 """detect against a real broker: what fires, fires once, whatever ends the process."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Any
 import pytest
 
 from tests.detecting_flow import MINUTE_US, T0_US, Job, alerts_of, produce_minutes, settings_for
+from tests.notifying import messages_of
+from tests.registry import registry
 from tracebraid.pipeline.detect.build import EngineSettings
 from tracebraid.pipeline.detect.engine import Engine
 from tracebraid.pipeline.detection import Detection, run_detect
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import DetectMetrics
+from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.rulebook import RuleBook
@@ -27,6 +31,7 @@ RULES = """
   for: 1m
   keep_firing_for: 1m
   labels: {severity: critical, team: payments}
+  format: alertmanager
 """
 
 
@@ -67,13 +72,16 @@ def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Pa
     topic = broker.create_topic(broker.unique("spans"), 3)
     settings = settings_for(broker, tmp_path, RULES, source=topic)
     produce_minutes(broker, topic, 3, range(20), range(8, 12))
-    jobs = [ingest(settings), detect(settings)]
-    try:
-        expected = [("pending", "condition", 9), ("firing", "for elapsed", 10), ("resolved", "recovered", 14)]
-        assert told(broker, settings, 3) == expected
-    finally:
-        for job in jobs:
-            job.end()
+    with registry(failing=[503]) as known:
+        settings = settings.model_copy(update={"schema_registry": SchemaRegistrySettings(url=known.url)})
+        jobs = [ingest(settings), detect(settings)]
+        try:
+            expected = [("pending", "condition", 9), ("firing", "for elapsed", 10), ("resolved", "recovered", 14)]
+            assert told(broker, settings, 3) == expected
+        finally:
+            for job in jobs:
+                job.end()
+    assert list(known.subjects) == [f"{settings.stream.alerts_topic}-value", f"{settings.stream.alerts_state_topic}-value"]
     first = alerts_of(broker, settings.stream.alerts_topic)
     assert len({each["id"] for each in first}) == 1
     firing = first[1]
@@ -81,7 +89,12 @@ def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Pa
     assert firing["comparisons"][0]["text"] == "p99(duration) > 500ms"
     assert abs(firing["comparisons"][0]["value"] - 900e6) < 0.01 * 900e6
     assert {each["failing"] for each in firing["exemplars"]} == {True, False} or all(each["failing"] for each in firing["exemplars"])
-    # Started again, it tells nothing twice, and goes on with what comes.
+    in_their_form = [json.loads(value) for value, _ in messages_of(broker, settings.stream.alertmanager_topic)]
+    assert [(each["version"], each["status"], each["alerts"][0]["annotations"]["alert_id"]) for each in in_their_form] == [
+        ("4", "firing", firing["id"]),
+        ("4", "resolved", firing["id"]),
+    ]
+    # Started again, it tells nothing twice, and goes on with what comes; no registry answers any more.
     jobs = [ingest(settings), detect(settings)]
     try:
         produce_minutes(broker, topic, 3, range(20, 40), range(25, 28))

@@ -10,8 +10,12 @@ from tests.brokers.alertmanager import alertmanager, program
 from tests.integration.test_notify import notifying
 from tests.notifying import evidence, publish, server, settings_for, transition, wait_until
 from tracebraid.pipeline.kernel.channels import ChannelSettings
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.notify.http import Notice
+from tracebraid.pipeline.notify.webhook import version_4
+from tracebraid.pipeline.notifying import channel_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.skipif(not program(), reason="no prometheus-alertmanager on this machine")]
+pytestmark = pytest.mark.skipif(not program(), reason="no prometheus-alertmanager on this machine")
 
 
 def now_us() -> int:
@@ -22,6 +26,27 @@ def told(hook: Any) -> list[tuple[str, list[str]]]:
     return [(each.json["status"], sorted(alert["labels"]["service_name"] for alert in each.json["alerts"])) for each in list(hook.taken)]
 
 
+def test_our_webhook_json_is_what_its_own_webhooks_are_sent(tmp_path: Path) -> None:
+    with server() as hook, alertmanager(tmp_path / "am", hook.url, "1m") as running:
+        channel, started_us = ChannelSettings(name="am", kind="alertmanager", url=running.url), now_us() // 1_000_000 * 1_000_000
+        sender = channel_of(channel, Clock(), "https://traces.example/{id}")
+        for change in ("firing", "resolved"):
+            alert = transition(change, start_us=started_us, series={"service_name": "shöp", "http.route": "/a"})
+            assert sender.send([Notice(alert, b"")]).error == ""
+            theirs = hook.wait_for(1 if change == "firing" else 2)[-1]
+            ours = version_4(alert, "hook", link="https://traces.example/{id}")
+            shown = {name: [type(value) for value in (ours[name], theirs[name])] for name in theirs}
+            assert ours.keys() == theirs.keys(), shown
+            assert all(a is b for a, b in shown.values()), shown
+            # Theirs are grouped by two labels, ours by all; the address is that of Alertmanager.
+            apart = {"groupKey", "groupLabels", "externalURL", "alerts"}
+            assert {name: ours[name] for name in ours.keys() - apart} == {name: theirs[name] for name in theirs.keys() - apart}
+            assert theirs["groupLabels"].items() <= ours["groupLabels"].items()
+            (our,), (their,) = ours["alerts"], theirs["alerts"]
+            assert our == their
+
+
+@pytest.mark.broker
 def test_an_alert_fires_as_long_as_it_is_told_and_its_resolution_arrives(broker: Any, tmp_path: Path) -> None:
     with server() as hook, alertmanager(tmp_path / "am", hook.url, "3s") as running:
         channel = ChannelSettings(name="am", kind="alertmanager", url=running.url, resend_s=1)
@@ -62,6 +87,7 @@ def test_an_alert_fires_as_long_as_it_is_told_and_its_resolution_arrives(broker:
     assert told(hook)[2:] == [("resolved", ["shop-2"]), ("resolved", ["shop-1"]), ("firing", ["shop-1"]), ("resolved", ["shop-1"])]
 
 
+@pytest.mark.broker
 def test_an_alertmanager_that_lost_its_memory_and_one_that_is_away(broker: Any, tmp_path: Path) -> None:
     """Two members: one is started late, with nothing in memory; it is told with the next re-send."""
     with server() as hook, server() as member, alertmanager(tmp_path / "first", hook.url, "1m") as first:
