@@ -20,6 +20,7 @@ from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.notify.http import Post
 
 log = structlog.get_logger()
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the schema means the same in it, and every registry can compare schemas of it
 MEDIA = "application/vnd.schemaregistry.v1+json"
 ASK_FOR_RIGHTS = "Set schema_registry.user and schema_registry.password, or schema_registry.token, of somebody who may write the subject"
 HINTS = {
@@ -27,7 +28,7 @@ HINTS = {
     "403": ASK_FOR_RIGHTS,
     "404": "schema_registry.url must end before /subjects",
     "409": "What the subject holds does not go with this schema: see its versions in the registry; delete the subject, or set its compatibility to NONE",
-    "422": "The registry must know JSON Schema, of draft 2020-12",
+    "422": "The registry must know JSON Schema",
 }
 
 
@@ -40,8 +41,8 @@ def register_aside(settings: Settings, clock: Clock, stop: threading.Event) -> N
 
 def register(settings: Settings, post: Post, clock: Clock, stop: threading.Event) -> None:
     """Each subject until the registry has taken or refused it: a line for what fails first, none for its repetitions, one for what comes of it."""
-    schema = resources.files("tracebraid.schemas").joinpath("alert.schema.json").read_text(encoding="utf-8")
-    body = orjson.dumps({"schemaType": "JSON", "schema": orjson.dumps(orjson.loads(schema)).decode()})
+    schema = orjson.loads(resources.files("tracebraid.schemas").joinpath("alert.schema.json").read_text(encoding="utf-8"))
+    body = orjson.dumps({"schemaType": "JSON", "schema": orjson.dumps({**schema, "$schema": DIALECT}).decode()})
     for topic in (settings.stream.alerts_topic, settings.stream.alerts_state_topic):
         subject, backoff = f"{topic}-value", Backoff(clock)
         url = f"{settings.schema_registry.url.rstrip('/')}/subjects/{quote(subject, safe='')}/versions"

@@ -41,7 +41,7 @@ class Registry:
             return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
         asked, held = json.loads(body), self.subjects.setdefault(named[1], [])
         assert (headers["Content-Type"], asked.keys(), asked["schemaType"]) == (MEDIA, {"schemaType", "schema"}, "JSON")
-        jsonschema.Draft202012Validator.check_schema(json.loads(asked["schema"]))
+        jsonschema.Draft7Validator.check_schema(json.loads(asked["schema"]))
         if asked["schema"] not in held:
             if named[1] in self.closed:
                 return 409, {"error_code": 409, "message": f'Schema being registered is incompatible with an earlier schema for subject "{named[1]}"'}

@@ -24,12 +24,14 @@ RULES = """
 """
 
 
-@pytest.fixture(scope="module")
-def schema(root: Path) -> jsonschema.Draft202012Validator:
+@pytest.fixture(scope="module", params=["2020-12", "draft-07"])
+def schema(root: Path, request: pytest.FixtureRequest) -> Any:
+    """By the draft that the file names, and by the one under which registries get it: it must say the same in both."""
     text = json.loads((root / "schemas" / "alert.schema.json").read_text(encoding="utf-8"))
     assert text["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    jsonschema.Draft202012Validator.check_schema(text)
-    return jsonschema.Draft202012Validator(text)
+    validator = jsonschema.Draft202012Validator if request.param == "2020-12" else jsonschema.Draft7Validator
+    validator.check_schema(text)
+    return validator(text)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def transitions() -> list[dict[str, Any]]:
     return [json.loads(message.value or b"") for each in found for message in alert_messages(told(each), StreamSettings(), 0)]
 
 
-def test_what_detect_publishes_fits(schema: jsonschema.Draft202012Validator, transitions: list[dict[str, Any]]) -> None:
+def test_what_detect_publishes_fits(schema: Any, transitions: list[dict[str, Any]]) -> None:
     for each in transitions:
         schema.validate(each)
     seen = {(each["rule"], each["transition"]) for each in transitions}
@@ -55,7 +57,7 @@ def test_what_detect_publishes_fits(schema: jsonschema.Draft202012Validator, tra
     assert any(each["exemplars"] for each in transitions)
 
 
-def test_what_explain_publishes_fits(schema: jsonschema.Draft202012Validator) -> None:
+def test_what_explain_publishes_fits(schema: Any) -> None:
     alert = transition()
     (slow, failing) = (each.trace_id for each in alert.exemplars)
     spans = [
@@ -85,7 +87,7 @@ def test_what_explain_publishes_fits(schema: jsonschema.Draft202012Validator) ->
         *((name, None) for name in ("version", "kind", "id", "rule", "started_us", "window", "labels")),
     ],
 )
-def test_what_is_no_message_does_not_fit(schema: jsonschema.Draft202012Validator, transitions: list[dict[str, Any]], field: str, value: Any) -> None:
+def test_what_is_no_message_does_not_fit(schema: Any, transitions: list[dict[str, Any]], field: str, value: Any) -> None:
     """`value` None: without the field."""
     message = deepcopy(transitions[0])
     assert schema.is_valid(message)

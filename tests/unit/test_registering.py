@@ -32,6 +32,7 @@ def test_both_topics_have_the_schema_once(root: Path) -> None:
         told = [*registered(known), *registered(known, url=f"{known.url}/")]
     assert [(each["log_level"], each["subject"]) for each in told] == [("info", subject) for subject in SUBJECTS * 2]
     schema = json.loads((root / "schemas" / "alert.schema.json").read_text(encoding="utf-8"))
+    schema["$schema"] = "http://json-schema.org/draft-07/schema#"
     assert {subject: [json.loads(version) for version in versions] for subject, versions in known.subjects.items()} == {
         subject: [schema] for subject in SUBJECTS
     }
