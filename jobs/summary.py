@@ -42,8 +42,8 @@ SELECT service_name AS service,
   round(100 * avg(own_failed::INT) FILTER (late), 1)     AS own_error_pct_after,
   round(quantile_cont(own_ms, 0.99) FILTER (NOT late))   AS own_p99_ms_before,
   round(quantile_cont(own_ms, 0.99) FILTER (late))       AS own_p99_ms_after,
-  max(version) FILTER (NOT late)                         AS version_before,
-  max(version) FILTER (late)                             AS version_after
+  mode(version) FILTER (NOT late)                        AS version_before,
+  mode(version) FILTER (late)                            AS version_after
 FROM request GROUP BY service_name
 ORDER BY own_p99_ms_after - own_p99_ms_before DESC NULLS LAST
 """

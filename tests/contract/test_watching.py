@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from tracebraid.pipeline.kernel.metrics import Metrics
+from tracebraid.pipeline.kernel.metrics import DetectMetrics, Metrics
 
 ALERTS, DASHBOARD, DOCUMENT = "deploy/prometheus/alerts.yaml", "deploy/grafana/tracebraid.json", "docs/operations.md"
 NAME = re.compile(r"\b(?:tracebraid|process)_\w+")
@@ -21,11 +21,12 @@ ADDED_BY_PROMETHEUS = {"job", "instance", "le"}
 
 
 def exposed() -> dict[str, set[str]]:
-    """Labels by name of every series that a process exposes."""
-    metrics = Metrics()
-    labels = {str(each._name): set(each._labelnames) for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)}
+    """Labels by name of every series that ingest and detect expose."""
+    both = Metrics(), DetectMetrics()
+    labels = {str(each._name): set(each._labelnames) for metrics in both for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)}
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-    return {family.name + suffix: labels.get(family.name, set()) for family in metrics.registry.collect() for suffix in suffixes[family.type]}
+    families = [family for metrics in both for family in metrics.registry.collect()]
+    return {family.name + suffix: labels.get(family.name, set()) for family in families for suffix in suffixes[family.type]}
 
 
 def rules(root: Path) -> list[dict[str, Any]]:
