@@ -77,6 +77,49 @@ class Lane:
         return front, self.next_offset
 
 
+@dataclass(slots=True)
+class Looking:
+    """Step 3. samples: alerts of one window share them, as long as the tables have the versions `sampled`."""
+
+    samples: dict[tuple[tuple[tuple[str, str], ...], int, int], list[Span]] = field(default_factory=dict)
+    sampled: dict[str, int | None] = field(default_factory=dict)
+
+    def look_up(self, snapshot: Snapshot, alerts: Sequence[Transition]) -> list[Found]:
+        """What the lake has of each alert; traces and lines of all of them at once: a question costs the same for one alert and for twenty."""
+        if snapshot.versions() != self.sampled:
+            self.samples, self.sampled = {}, snapshot.versions()
+        spans, lines = _by_trace(snapshot, alerts)
+        looked = []
+        for alert in alerts:
+            ids = list(dict.fromkeys(exemplar.trace_id for exemplar in alert.exemplars))
+            found = Found(
+                exemplars=[span for trace_id in ids for span in spans.get(trace_id, ())],
+                lines=[line for trace_id in ids for line in lines.get(trace_id, ())],
+                sql=_sql(alert),
+            )
+            try:
+                found = self._with_samples(snapshot, alert, found)
+            except TracebraidError as error:
+                log.warning("the lake could not be asked", alert=alert.id, why=str(error))
+            looked.append(found)
+        return looked
+
+    def _with_samples(self, snapshot: Snapshot, alert: Transition, found: Found) -> Found:
+        start_us, end_us = alert.window.start_us, alert.window.end_us
+        return replace(
+            found,
+            window=self._sample(snapshot, alert.series, start_us, end_us),
+            before=self._sample(snapshot, alert.series, start_us - HOUR_US, start_us),
+            tables={name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None},
+        )
+
+    def _sample(self, snapshot: Snapshot, series: dict[str, str], start_us: int, end_us: int) -> list[Span]:
+        key = (tuple(sorted(series.items())), start_us, end_us)
+        if key not in self.samples:
+            self.samples[key] = _spans(lookup.spans_of(snapshot, lookup.sample(snapshot, series, start_us, end_us), start_us, end_us))
+        return self.samples[key]
+
+
 class Explaining:
     """One process. `step()` in a loop; `finish()` before it ends."""
 
@@ -87,8 +130,7 @@ class Explaining:
         self.doubt: OwnershipLost | None = None
         self.moved_s, self.looked_s = clock.monotonic_s(), float("-inf")
         self.committed: dict[Partition, int] = {}
-        self.samples: dict[tuple[tuple[tuple[str, str], ...], int, int], list[Span]] = {}  # alerts of one window share them
-        self.sampled: dict[str, int | None] = {}  # versions of the tables that the samples are of
+        self.looking = Looking()
         topic = settings.stream.alerts_topic
         group = settings.explain.group or f"tracebraid-explain-{topic}"
         owner = Owner(assigned=self.assigned, revoked=self.revoked, lost=self.lost)
@@ -150,8 +192,6 @@ class Explaining:
             return
         self.looked_s = now_s
         snapshot = self._snapshot()
-        if snapshot is not None and snapshot.versions() != self.sampled:
-            self.samples, self.sampled = {}, snapshot.versions()
         holds = self._held_windows(snapshot, waiting) if snapshot is not None else set()
         late = {id(each) for each in waiting if now_s - each.read_s >= self.settings.explain.wait_s}
         due = sorted((each for each in waiting if id(each) in holds | late), key=lambda each: each.read_s)
@@ -195,41 +235,12 @@ class Explaining:
     # 3. Look up.
 
     def _explain(self, snapshot: Snapshot | None, due: Sequence[Waiting], holds: set[int]) -> None:
-        """Traces and lines of all of them are looked up at once: a question costs the same for one alert and for twenty."""
-        spans, lines = _by_trace(snapshot, due) if snapshot is not None and due else ({}, {})
-        for each in due:
-            alert, window = each.alert, each.alert.window
-            ids = list(dict.fromkeys(exemplar.trace_id for exemplar in alert.exemplars))
-            found = Found(
-                exemplars=[span for trace_id in ids for span in spans.get(trace_id, ())],
-                lines=[line for trace_id in ids for line in lines.get(trace_id, ())],
-                sql=lookup.reproduction(alert.signal, alert.series, window.start_us, window.end_us),
-                waited_s=self.clock.monotonic_s() - each.read_s,
-                complete=id(each) in holds,
-            )
-            if snapshot is not None:
-                try:
-                    found = self._with_samples(snapshot, alert, found)
-                except TracebraidError as error:
-                    log.warning("the lake could not be asked", alert=alert.id, why=str(error))
-            made = evidence(alert, found)
+        alerts = [each.alert for each in due]
+        looked = self.looking.look_up(snapshot, alerts) if snapshot is not None and due else [Found(sql=_sql(alert)) for alert in alerts]
+        for each, found in zip(due, looked, strict=True):
+            made = evidence(each.alert, replace(found, waited_s=self.clock.monotonic_s() - each.read_s, complete=id(each) in holds))
             self.metrics.evidence.labels(str(made.complete).lower()).inc()
             each.done = Message(self.settings.stream.alerts_topic, made.model_dump_json().encode(), each.key, HEADERS)
-
-    def _with_samples(self, snapshot: Snapshot, alert: Transition, found: Found) -> Found:
-        start_us, end_us = alert.window.start_us, alert.window.end_us
-        return replace(
-            found,
-            window=self._sample(snapshot, alert.series, start_us, end_us),
-            before=self._sample(snapshot, alert.series, start_us - HOUR_US, start_us),
-            tables={name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None},
-        )
-
-    def _sample(self, snapshot: Snapshot, series: dict[str, str], start_us: int, end_us: int) -> list[Span]:
-        key = (tuple(sorted(series.items())), start_us, end_us)
-        if key not in self.samples:
-            self.samples[key] = _spans(lookup.spans_of(snapshot, lookup.sample(snapshot, series, start_us, end_us), start_us, end_us))
-        return self.samples[key]
 
     # 4. One transaction.
 
@@ -309,10 +320,14 @@ def _lines(rows: Sequence[lookup.Row]) -> list[Line]:
     return [Line(row[0], to_text(row[1]), row[2] or "", row[3] or 0, row[4] or "", row[5] or "") for row in rows]
 
 
-def _by_trace(snapshot: Snapshot, due: Sequence[Waiting]) -> tuple[dict[str, list[Span]], dict[str, list[Line]]]:
+def _sql(alert: Transition) -> str:
+    return lookup.reproduction(alert.signal, alert.series, alert.window.start_us, alert.window.end_us)
+
+
+def _by_trace(snapshot: Snapshot, alerts: Sequence[Transition]) -> tuple[dict[str, list[Span]], dict[str, list[Line]]]:
     """Spans and log lines of the alerts' exemplar traces, by trace; none where the lake cannot be asked."""
-    ids = {exemplar.trace_id for each in due for exemplar in each.alert.exemplars}
-    windows = [each.alert.window for each in due]
+    ids = {exemplar.trace_id for alert in alerts for exemplar in alert.exemplars}
+    windows = [alert.window for alert in alerts]
     spans, lines = defaultdict[str, list[Span]](list), defaultdict[str, list[Line]](list)
     try:
         for span in _spans(lookup.spans_of(snapshot, ids, min(each.start_us for each in windows), max(each.end_us for each in windows))):
