@@ -52,3 +52,10 @@ GC_ROWS, GC_MS = (0.03, 0.08), (800.0, 2500.0)
 TIMEOUT_MS, TIMEOUT_SHARE, TIMEOUT_ERRORS = 3000.0, (0.3, 0.9), 0.8
 RETRY_ERRORS, RETRY_RATE, RETRY_SLOW = (0.2, 0.5), (2.0, 4.0), (1.5, 3.0)
 PASSED_ON = 0.7  # share of a callee's failures that fail its caller
+
+# Traces, where the evidence of an alert is looked at.
+TRACE_BEFORE = 250  # of the hour before: of the alert's series, and as many of the other routes of its service
+TRACE_CLIENTS = 0.7  # services whose calls have spans of their own
+TRACE_SIDE_BY_SIDE = 0.3  # services that call all they need at once; the others one after another
+TRACE_NETWORK_MS = (0.2, 1.0)  # a call
+TRACE_PATIENCE = (0.3, 0.9)  # share of its time after which a call is given up and tried again, in a retry storm

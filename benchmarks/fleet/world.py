@@ -52,7 +52,10 @@ class Effects:
 
 @dataclass(slots=True)
 class World:
-    """service, rate a minute, median_ms, sigma, heavy: by route; logs: lines a request, by service; through[a, b]: share of a's requests that b sees."""
+    """service, rate a minute, median_ms, sigma, heavy: by route; logs: lines a request, by service.
+
+    calls[a, b]: share of a's requests that call b; through[a, b]: that b sees at all, 1 on the diagonal.
+    """
 
     seed: int
     services: int
@@ -62,6 +65,7 @@ class World:
     sigma: Floats
     heavy: npt.NDArray[np.bool_]
     logs: Floats
+    calls: Floats
     through: Floats
     effects: Effects
     happenings: list[Happening] = field(default_factory=list)
@@ -78,7 +82,7 @@ def world(seed: int) -> World:
     """The fleet of that number, the same in every process."""
     chance = np.random.default_rng((seed, 0))
     services = int(chance.integers(p.SERVICES[0], p.SERVICES[1] + 1))
-    through = _through(chance, services)
+    calls, through = _calls(chance, services)
     service, rate = _routes(chance, services)
     routes = len(service)
     median_ms = _spread(chance, p.MEDIAN_MS, routes)
@@ -100,6 +104,7 @@ def world(seed: int) -> World:
         sigma=chance.uniform(*p.SIGMA, routes),
         heavy=chance.random(routes) < p.HEAVY_SHARE,
         logs=chance.uniform(*p.LOGS, services),
+        calls=calls,
         through=through,
         effects=effects,
     )
@@ -108,14 +113,15 @@ def world(seed: int) -> World:
     return found
 
 
-def _through(chance: Chance, services: int) -> Floats:
-    """Calls go to services of higher number: [caller, callee], 1 on the diagonal; over several ways the likeliest counts."""
-    through = np.eye(services)
+def _calls(chance: Chance, services: int) -> tuple[Floats, Floats]:
+    """(calls, through). Calls go to services of higher number; over several ways the likeliest counts."""
+    calls, through = np.zeros((services, services)), np.eye(services)
     for callee in range(1, services):
         count = min(callee, int(chance.integers(p.CALLERS[0], p.CALLERS[1] + 1)))
         for caller in chance.choice(callee, count, replace=False):
-            through[:, callee] = np.maximum(through[:, callee], through[:, caller] * chance.uniform(*p.CALLED))
-    return through
+            calls[caller, callee] = chance.uniform(*p.CALLED)
+            through[:, callee] = np.maximum(through[:, callee], through[:, caller] * calls[caller, callee])
+    return calls, through
 
 
 def _routes(chance: Chance, services: int) -> tuple[npt.NDArray[np.int64], Floats]:
