@@ -3,8 +3,7 @@
 In: a World, a fault, an alert that detect told. Out: Around, rows of the tables. Never: all of the hour: p.TRACE_BEFORE requests of the alert's series, and as
 many of the other routes of its service, drawn evenly from it. explain looks at 200 traces of them, drawn by their ids. The window is whole.
 
-Requests are as many, in each minute and of each route, as traffic.py has; each is the request of a trace of its own. Of traces in which the service has no part
-there are none: no question of explain's is about them.
+Requests of the service are as many, in each minute, as traffic.py has. There are no traces in which it has no part: no question of explain's is about them.
 """
 
 import random
@@ -74,14 +73,17 @@ def _shown(line: Row, alert: Transition, since_us: int, time_us: int) -> bool:
 
 
 def _window(made: Traces, what: tuple[int, Sequence[int]], first: int, end: int) -> Iterator[Trace]:
-    """what: service, routes. A call that is tried again is several requests of one trace."""
+    """what: service, routes. A trace that comes to the service twice, or tries again, has several of its requests: all of them count."""
     service, routes = what
     counts = _counts(made.world, first, end)
     for minute in range(first, end):
-        tries = made.tries if service == made.fault.service and made.active(minute) else 1.0
-        for route in routes:
-            for _ in range(round(int(counts[minute - first, route]) / tries)):
-                yield made.of(service, route, minute).moved(_within(made, minute))
+        left = [route for route in routes for _ in range(int(counts[minute - first, route]))]
+        made.chance.shuffle(left)
+        while left:
+            trace = made.of(service, left[-1], minute)
+            for route in [each.route for each in trace.spans if each.service == service and each.route is not None][: len(left)]:
+                left.remove(route if route in left else left[-1])
+            yield trace.moved(_within(made, minute))
 
 
 def _counts(world: World, first: int, end: int) -> Ints:

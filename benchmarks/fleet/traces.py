@@ -82,11 +82,6 @@ class Traces:
         before, now = (rate[at][:, mine].mean() for at in (slice(self.fault.begin - 10, self.fault.begin), slice(self.fault.begin, self.fault.end)))
         return float(now / before)
 
-    @property
-    def tries(self) -> float:
-        """How often a call of the fault's service is tried while it lasts."""
-        return max(1.0, self.changed) if self.fault.kind == "retry storm" else 1.0
-
     def of(self, service: int, route: int, minute: int) -> Trace:
         """One in which `service` answers `route`; starts at 0. The way to it is drawn by how often it is taken."""
         trace, way = Trace(f"{self.chance.getrandbits(128) | 1:032x}", minute, route), self._way(service, minute)
@@ -134,7 +129,7 @@ class Traces:
         ill = callee == self.fault.service and self.active(trace.minute)
         shown = way == [callee]
         route = trace.route if shown else self._route(callee, trace.minute)
-        tries = 1 + poisson(self.tries - 1, self.chance) if ill else 1
+        tries = 1 + poisson(max(self.changed - 1, 0.0), self.chance) if ill and self.fault.kind == "retry storm" else 1
         for number in range(tries):
             last = number == tries - 1
             seen, parent = None, caller.place
