@@ -55,9 +55,13 @@ def conditions(table: Table, series: Mapping[str, str]) -> list[str] | None:
     texts = {column.name for column in table.columns if column.type == STRING}
     found = [f"{name} = {literal(value)}" for name, value in series.items() if name in texts and value not in ("", OVERFLOW)]
     # Of spans without http_route the name stands for the route, ids taken out: those are not left out.
-    routes = [series[name] for name in ("route", "operation") if table is SPANS and series.get(name, OVERFLOW) not in ("", OVERFLOW)]
+    routes = _routes(series) if table is SPANS else []
     found += [f"(http_route = {literal(route)} OR http_route IS NULL)" for route in routes]
     return found if found or not series else None
+
+
+def _routes(series: Mapping[str, str]) -> list[str]:
+    return [series[name] for name in ("route", "operation") if series.get(name, OVERFLOW) not in ("", OVERFLOW)]
 
 
 def reproduction(signal: str, series: Mapping[str, str], start_us: int, end_us: int) -> str:
@@ -72,12 +76,18 @@ def reproduction(signal: str, series: Mapping[str, str], start_us: int, end_us: 
 
 
 def sample(snapshot: Snapshot, series: Mapping[str, str], start_us: int, end_us: int) -> list[str]:
-    """Ids of at most SAMPLE_TRACES traces with a span of the series that ended in the time: the same ones each time, and none by its time."""
+    """Ids of at most SAMPLE_TRACES traces with a span of the series that ended in the time: the same ones each time, and none by its time.
+
+    A span without http_route may be of the series' route by its name, or a call that its service made for any other: those count only where no span
+    has the route itself.
+    """
     terms = conditions(SPANS, series)
     if terms is None:
         return []
     terms += [f"end_time >= {time_sql(start_us)}", f"end_time < {time_sql(end_us)}", "trace_id IS NOT NULL"]
-    sql = f"SELECT trace_id FROM spans WHERE {' AND '.join(terms)} GROUP BY trace_id ORDER BY hash(trace_id), trace_id LIMIT {SAMPLE_TRACES}"
+    routed = "bool_or(http_route IS NOT NULL)" if _routes(series) else "true"
+    found = f"SELECT trace_id, {routed} AS routed FROM spans WHERE {' AND '.join(terms)} GROUP BY trace_id"
+    sql = f"SELECT trace_id FROM ({found}) QUALIFY routed OR NOT bool_or(routed) OVER () ORDER BY hash(trace_id), trace_id LIMIT {SAMPLE_TRACES}"
     return [row[0] for row in _rows(snapshot, sql)]
 
 
