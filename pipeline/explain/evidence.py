@@ -3,18 +3,20 @@
 In: the alert, spans and log lines that were looked up for it. Out: schemas.alert.Evidence. Never: a message of more than 64 KiB.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracebraid.pipeline.explain.fault import Kind, suspects, verdict
 from tracebraid.pipeline.explain.own import Call, Span, by_trace, calls_of
 from tracebraid.pipeline.kernel import limits
-from tracebraid.schemas.alert import Evidence, LogEvidence, TraceEvidence, Transition
+from tracebraid.schemas.alert import Evidence, LogEvidence, Suspect, TraceEvidence, Transition
 
 LOGS_MAX = 10
 LOG_BYTES_MAX = limits.KIB
 NAME_CHARS_MAX = 200
 SEVERITY_WARN = 13
+FEWER = re.compile(r"(count|rate)\(.*\) <=? ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Found:
 def evidence(alert: Transition, found: Found) -> Evidence:
     exemplars, window, before = (calls_of(spans) for spans in (found.exemplars, found.window, found.before))
     suspected = suspects(exemplars, window, before, kind_of(alert))
-    service, reason = verdict(suspected, alert.series.get("service_name", ""), bool(exemplars or window))
+    service, reason = _at_fault(alert, suspected, bool(exemplars or window))
     made = Evidence(
         id=alert.id,
         rule=alert.rule,
@@ -65,9 +67,25 @@ def evidence(alert: Transition, found: Found) -> Evidence:
     return _fitting(made)
 
 
+def _at_fault(alert: Transition, suspected: Sequence[Suspect], looked: bool) -> tuple[str, str]:
+    """(service, why). Where the alert is about what only its own service does or gets, no trace is asked: it would tell of chance."""
+    itself = alert.series.get("service_name", "")
+    told = _told(alert)
+    if itself and told and all("missing_trace_id_rate" in each for each in told):
+        return itself, "the alert's own service: its lines come without trace ids"
+    if itself and told and all(FEWER.match(each) for each in told):
+        return itself, "the alert's own service: it has fewer rows than it is known for"
+    return verdict(suspected, itself, looked)
+
+
+def _told(alert: Transition) -> list[str]:
+    """The comparisons that hold; all of them where none does."""
+    return [each.text for each in alert.comparisons if each.holds] or [each.text for each in alert.comparisons]
+
+
 def kind_of(alert: Transition) -> Kind:
     """What the alert is about: the first comparison that holds says it."""
-    texts = " ".join(each.text for each in alert.comparisons if each.holds) or " ".join(each.text for each in alert.comparisons)
+    texts = " ".join(_told(alert))
     if "error" in texts or "status_code" in texts or "severity_number" in texts:
         return "any" if "duration" in texts else "errors"
     return "time" if "duration" in texts or alert.unit == "ns" else "any"
