@@ -22,6 +22,7 @@ import structlog
 from pydantic import ValidationError
 
 from tracebraid.pipeline.explain.evidence import Found, Line, evidence
+from tracebraid.pipeline.explain.fewer import Rows, is_about_fewer, upstream
 from tracebraid.pipeline.explain.own import Span
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
@@ -106,10 +107,12 @@ class Looking:
 
     def _with_samples(self, snapshot: Snapshot, alert: Transition, found: Found) -> Found:
         start_us, end_us = alert.window.start_us, alert.window.end_us
+        before = self._sample(snapshot, alert.series, start_us - HOUR_US, start_us)
         return replace(
             found,
             window=self._sample(snapshot, alert.series, start_us, end_us),
-            before=self._sample(snapshot, alert.series, start_us - HOUR_US, start_us),
+            before=before,
+            rows=_rows(snapshot, alert, before) if is_about_fewer(alert) else {},
             tables={name: version for name, version in snapshot.versions().items() if name in ("spans", "logs") and version is not None},
         )
 
@@ -318,6 +321,14 @@ def _spans(rows: Sequence[lookup.Row]) -> list[Span]:
 
 def _lines(rows: Sequence[lookup.Row]) -> list[Line]:
     return [Line(row[0], to_text(row[1]), row[2] or "", row[3] or 0, row[4] or "", row[5] or "") for row in rows]
+
+
+def _rows(snapshot: Snapshot, alert: Transition, before: Sequence[Span]) -> dict[str, Rows]:
+    """Of the alert's service and all that come before it."""
+    start_us, end_us = alert.window.start_us, alert.window.end_us
+    services = upstream(before, alert.series["service_name"])
+    found = lookup.requests_of(snapshot, services, start_us - HOUR_US, start_us, end_us)
+    return {service: Rows(now, then * (end_us - start_us) / HOUR_US) for service, (now, then) in found.items()}
 
 
 def _sql(alert: Transition) -> str:

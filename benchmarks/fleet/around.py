@@ -2,11 +2,14 @@
 
 In: a World, a fault, an alert that detect told. Out: Around, rows of the tables. Never: all of the hour: p.TRACE_BEFORE requests of the alert's series, and as
 many of the other routes of its service, drawn evenly from it. explain looks at 200 traces of them, drawn by their ids. The window is whole.
+Where the alert is about too few requests, those left out are there without trace ids, of its service and of all that come before it: they are counted there.
 
 Requests of the service are as many, in each minute, as traffic.py has. There are no traces in which it has no part: no question of explain's is about them.
 """
 
+import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -20,7 +23,9 @@ from benchmarks.fleet.feed import BLOCK, MINUTE_US
 from benchmarks.fleet.traces import Made, Trace, Traces, poisson
 from benchmarks.fleet.traffic import Ints, requests
 from benchmarks.fleet.world import TOTAL, Happening, World
+from tracebraid.pipeline.detect.told import told
 from tracebraid.pipeline.detect.transitions import Transition
+from tracebraid.pipeline.explain.fewer import is_about_fewer
 from tracebraid.pipeline.kernel import limits
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.spans import SPANS
@@ -56,6 +61,8 @@ def around(world: World, fault: Happening, alert: Transition) -> Around:
     else:
         found = [(trace.id, float(each.end_ns - each.start_ns), each.error) for trace in window for each in _requests(trace, service, mine, seen_us)]
     spans = [_row(world, trace, each) for trace in [*window, *before] for each in trace.spans]
+    if is_about_fewer(told(alert)):
+        spans += _others(world, service, first - HOUR, end, [each for trace in [*window, *before] for each in trace.spans])
     return Around(replace(alert, slowest=_best(found), failing=_best([each for each in found if each[2]])), spans, lines)
 
 
@@ -105,6 +112,18 @@ def _before(made: Traces, what: tuple[int, Sequence[int]], end: int) -> Iterator
     count = poisson(sum(rates), chance) if sum(rates) < 2 * p.TRACE_BEFORE else p.TRACE_BEFORE
     for minute, route in chance.choices(places, rates, k=min(count, p.TRACE_BEFORE)):
         yield made.of(service, route, minute).moved(_within(made, minute))
+
+
+def _others(world: World, service: int, first: int, end: int, spans: Sequence[Made]) -> Iterator[Row]:
+    """So many requests that those on the way to the service are as many as they were."""
+    counts, routes = _counts(world, first, end), np.flatnonzero(world.through[world.service, service] > 0)
+    had = Counter(((each.end_ns // 1000 - p.START_US) // MINUTE_US, each.route) for each in spans)
+    for minute, route in itertools.product(range(first, end), routes.tolist()):
+        count = int(counts[minute - first, route]) - had[minute, route]
+        for number in range(count):
+            end_ns = (p.START_US + minute * MINUTE_US + number * MINUTE_US // count) * 1000
+            one = Made(0, None, int(world.service[route]), route, end_ns, end_ns)
+            yield {**_row(world, Trace("", minute, route), one), "trace_id": None}
 
 
 def _within(made: Traces, minute: int) -> int:

@@ -3,11 +3,11 @@
 In: the alert, spans and log lines that were looked up for it. Out: schemas.alert.Evidence. Never: a message of more than 64 KiB.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracebraid.pipeline.explain.fault import Kind, suspects, verdict
+from tracebraid.pipeline.explain.fewer import Rows, first_fallen, is_about_fewer, told, upstream
 from tracebraid.pipeline.explain.own import Call, Span, by_trace, calls_of
 from tracebraid.pipeline.kernel import limits
 from tracebraid.schemas.alert import Evidence, LogEvidence, Suspect, TraceEvidence, Transition
@@ -16,7 +16,6 @@ LOGS_MAX = 10
 LOG_BYTES_MAX = limits.KIB
 NAME_CHARS_MAX = 200
 SEVERITY_WARN = 13
-FEWER = re.compile(r"(count|rate)\(.*\) <=? ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was looked up. exemplars: spans of the alert's exemplar traces; window, before: of samples. complete: whether the lake held all of the window."""
+    """What was looked up. exemplars: spans of the alert's exemplar traces; window, before: of samples; rows: of services, where too few are what it is about.
+
+    complete: whether the lake held all of the window.
+    """
 
     exemplars: Sequence[Span] = ()
     window: Sequence[Span] = ()
     before: Sequence[Span] = ()
+    rows: Mapping[str, Rows] = field(default_factory=dict)
     lines: Sequence[Line] = ()
     sql: str = ""
     tables: Mapping[str, int] = field(default_factory=dict)
@@ -48,7 +51,7 @@ class Found:
 def evidence(alert: Transition, found: Found) -> Evidence:
     exemplars, window, before = (calls_of(spans) for spans in (found.exemplars, found.window, found.before))
     suspected = suspects(exemplars, window, before, kind_of(alert))
-    service, reason = _at_fault(alert, suspected, bool(exemplars or window))
+    service, reason = _at_fault(alert, found, suspected)
     made = Evidence(
         id=alert.id,
         rule=alert.rule,
@@ -67,25 +70,19 @@ def evidence(alert: Transition, found: Found) -> Evidence:
     return _fitting(made)
 
 
-def _at_fault(alert: Transition, suspected: Sequence[Suspect], looked: bool) -> tuple[str, str]:
-    """(service, why). Where the alert is about what only its own service does or gets, no trace is asked: it would tell of chance."""
-    itself = alert.series.get("service_name", "")
-    told = _told(alert)
-    if itself and told and all("missing_trace_id_rate" in each for each in told):
+def _at_fault(alert: Transition, found: Found, suspected: Sequence[Suspect]) -> tuple[str, str]:
+    """(service, why). Lines without trace ids are their own service's, and requests that are missing took no time: what is slow meanwhile is chance."""
+    itself, texts = alert.series.get("service_name", ""), told(alert)
+    if itself and texts and all("missing_trace_id_rate" in each for each in texts):
         return itself, "the alert's own service: its lines come without trace ids"
-    if itself and told and all(FEWER.match(each) for each in told):
-        return itself, "the alert's own service: it has fewer rows than it is known for"
-    return verdict(suspected, itself, looked)
-
-
-def _told(alert: Transition) -> list[str]:
-    """The comparisons that hold; all of them where none does."""
-    return [each.text for each in alert.comparisons if each.holds] or [each.text for each in alert.comparisons]
+    if is_about_fewer(alert):
+        return first_fallen(upstream(found.before, itself), found.rows, itself)
+    return verdict(suspected, itself, bool(found.exemplars or found.window))
 
 
 def kind_of(alert: Transition) -> Kind:
     """What the alert is about: the first comparison that holds says it."""
-    texts = " ".join(_told(alert))
+    texts = " ".join(told(alert))
     if "error" in texts or "status_code" in texts or "severity_number" in texts:
         return "any" if "duration" in texts else "errors"
     return "time" if "duration" in texts or alert.unit == "ns" else "any"

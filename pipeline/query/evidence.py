@@ -91,6 +91,16 @@ def sample(snapshot: Snapshot, series: Mapping[str, str], start_us: int, end_us:
     return [row[0] for row in _rows(snapshot, sql)]
 
 
+def requests_of(snapshot: Snapshot, services: Collection[str], since_us: int, start_us: int, end_us: int) -> dict[str, tuple[int, int]]:
+    """service → (requests that ended from start_us on, and from since_us to then); those without any are left out."""
+    if not services:
+        return {}
+    sql = f"""SELECT service_name, count(*) FILTER (WHERE end_time >= {time_sql(start_us)}), count(*) FILTER (WHERE end_time < {time_sql(start_us)}) FROM spans
+        WHERE service_name IN ({_texts(services)}) AND kind IN ('SERVER', 'CONSUMER', 'UNSPECIFIED')
+        AND end_time >= {time_sql(since_us)} AND end_time < {time_sql(end_us)} GROUP BY service_name"""
+    return {row[0]: (row[1], row[2]) for row in _rows(snapshot, sql)}
+
+
 def spans_of(snapshot: Snapshot, trace_ids: Collection[str], start_us: int, end_us: int) -> list[Row]:
     """(trace_id, span_id, parent_span_id, service_name, name, start_unix_nano, end_unix_nano, whether it failed) of the traces, near the time."""
     if not trace_ids:

@@ -1,6 +1,7 @@
 """Traces of the simulated fleet: they nest, take the time and fail as often as the fleet's effects say; the product's evidence reads them."""
 
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,7 +123,7 @@ def firing(found: World, rule: str, service: int, end: int) -> Transition:
     (known,) = [each.rule for each in starter() if each.rule.name == rule]
     series = {"service_name": found.name(service)} | ({"route": f"/r{busiest(found, service)}"} if "route" in known.by else {})
     told = {"rule": known, "series": series, "shard": 0, "transition": "firing", "reason": "condition", "unit": "", "value": 1.0, "threshold": 0.5}
-    compared = Compared(known.when.partition(" > ")[0], "", 1.0, 0.5, None, True)
+    compared = Compared(re.split(" [<>] ", known.when)[0] + (" < 1" if " < " in known.when else ""), "", 1.0, 0.5, None, True)
     end_us = p.START_US + end * MINUTE_US
     times = {"end_us": end_us, "started_us": end_us, "window_us": known.window_us}
     return Transition(id=alert_id(rule, series, end_us), comparisons=(compared,), **told, **times)  # type: ignore[arg-type]
@@ -143,6 +144,19 @@ def test_a_lake_has_the_window_whole_with_its_exemplars() -> None:
     logged = around(found, happened, firing(found, "error-log-burst", 3, BEGIN + 4))
     assert {row["service_name"] for row in logged.logs} > {found.name(3)}
     assert around(found, happened, alert).spans == seen.spans
+
+
+def test_where_requests_are_missing_those_before_are_all_there() -> None:
+    found, happened = faulty("throughput collapse", 3)
+    below = int(np.flatnonzero(found.calls[3])[0])
+    seen = around(found, happened, firing(found, "silence", below, BEGIN + 4))
+    made = requests(found, BEGIN - 60, 60)
+    wanted = ((found.service[made.route] == 3) & (made.minute >= 3)).sum()
+    mine = [row for row in seen.spans if row["service_name"] == found.name(3) and row["kind"] == "SERVER"]
+    minutes = [(row["end_time"] - p.START_US) // MINUTE_US - BEGIN + 60 for row in mine]
+    assert np.bincount(minutes)[3:60].sum() == pytest.approx(wanted, rel=0.02)
+    (named,) = explained([Case(found, happened, firing(found, "silence", below, BEGIN + 4), 0)])
+    assert (named.alert, named.named) == (found.name(below), found.name(3))
 
 
 def test_the_products_evidence_names_the_service() -> None:

@@ -91,21 +91,6 @@ def alert(*trace_ids: str) -> Transition:
     return Transition(id="a" * 32, **told, **known, comparisons=[slow], exemplars=[Exemplar(trace_id=each) for each in trace_ids])  # type: ignore[arg-type]
 
 
-def about(*texts: str) -> Transition:
-    compared = [Comparison(text=each, unit="", value=1.0, threshold=2.0, holds=True) for each in texts]
-    return alert("w0").model_copy(update={"comparisons": compared})
-
-
-def test_lines_without_ids_and_missing_requests_are_their_services_own() -> None:
-    # Whatever else is slow meanwhile.
-    found = Found(exemplars=shop("w0", db_ms=400), before=many(40, "b"))
-    silent = "count() < baseline(count(), sensitivity: 4.0, floor: 20)"
-    assert evidence(about("missing_trace_id_rate > 10%"), found).service == "gateway"
-    assert evidence(about(silent), found).reason == "the alert's own service: it has fewer rows than it is known for"
-    assert evidence(about("missing_trace_id_rate > 10%", "p99(duration) > 300ms"), found).service == "db"
-    assert evidence(about("count() > 100", silent), found).service == "db"
-
-
 def test_the_path_leads_from_the_root_to_the_culprit() -> None:
     found = Found(exemplars=shop("w0", db_ms=400), before=many(40, "b"), sql="SELECT 1", tables={"spans": 7}, waited_s=1.5, complete=True)
     made = evidence(alert("w0", "not there"), found)
