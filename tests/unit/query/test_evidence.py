@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.unit.query.build import NOON_NS, span, write
-from tracebraid.pipeline.query.evidence import sample
+from tracebraid.pipeline.query.evidence import requests_of, sample
 from tracebraid.pipeline.query.snapshot import take
 from tracebraid.schemas.spans import SPANS
 
@@ -24,3 +24,12 @@ def test_a_sample_is_of_the_series_route_and_not_of_calls_made_for_another(tmp_p
     assert sampled(tmp_path, service_name="named", route="GET /orders") == {"e"}
     assert sampled(tmp_path, route="/orders") == {"a", "d"}
     assert sampled(tmp_path, device="7") == set()
+
+
+def test_requests_are_counted_by_service_now_and_before(tmp_path: Path) -> None:
+    now = [span("a", "1"), span("b", "1"), span("b", "2", "1", kind="CLIENT"), span("c", "1", service_name="cart"), span("d", "1", at_ms=70_000)]
+    before = [span(str(number), "1", at_ms=-1000 - number, trace_id=None) for number in range(3)]
+    write(tmp_path, SPANS, now, [*before, span("e", "1", at_ms=-20_000), span("f", "1", service_name="ads")])
+    found = requests_of(take(str(tmp_path)), ["shop", "cart", "nobody"], START_US - 10_000_000, START_US, END_US)
+    assert found == {"shop": (2, 3), "cart": (1, 0)}
+    assert requests_of(take(str(tmp_path)), [], START_US, START_US, END_US) == {}
