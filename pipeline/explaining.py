@@ -89,7 +89,7 @@ class Looking:
         """What the lake has of each alert; traces and lines of all of them at once: a question costs the same for one alert and for twenty."""
         if snapshot.versions() != self.sampled:
             self.samples, self.sampled = {}, snapshot.versions()
-        spans, lines = _by_trace(snapshot, alerts)
+        spans, lines = _by_trace(snapshot, alerts) if alerts else ({}, {})
         looked = []
         for alert in alerts:
             ids = list(dict.fromkeys(exemplar.trace_id for exemplar in alert.exemplars))
@@ -239,7 +239,7 @@ class Explaining:
 
     def _explain(self, snapshot: Snapshot | None, due: Sequence[Waiting], holds: set[int]) -> None:
         alerts = [each.alert for each in due]
-        looked = self.looking.look_up(snapshot, alerts) if snapshot is not None and due else [Found(sql=_sql(alert)) for alert in alerts]
+        looked = self.looking.look_up(snapshot, alerts) if snapshot is not None else [Found(sql=_sql(alert)) for alert in alerts]
         for each, found in zip(due, looked, strict=True):
             made = evidence(each.alert, replace(found, waited_s=self.clock.monotonic_s() - each.read_s, complete=id(each) in holds))
             self.metrics.evidence.labels(str(made.complete).lower()).inc()
