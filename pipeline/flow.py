@@ -12,7 +12,8 @@ only inside the transaction that carries rejects, partial windows and watermarks
    would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
 3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
-4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough.
+4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. A small one is
+   encoded aside first, while reading and 5 go on: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
 5. Stream: one transaction with rejects, partial windows, watermarks (how far each partition has come, for detect) and the group's offsets.
    Split: rejects twice (offsets last) or never (offsets first).
@@ -25,8 +26,8 @@ While transactions fail again and again, the lake goes on alone; the stream is t
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -45,22 +46,14 @@ from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
 from tracebraid.pipeline.start import Starter, lose
-from tracebraid.pipeline.store.cycle import OpenCycle
+from tracebraid.pipeline.store.ahead import encode_ahead
+from tracebraid.pipeline.store.cycle import OpenCycle, Progress
 from tracebraid.pipeline.store.lake import Lake
-from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
+from tracebraid.pipeline.store.ledger import Cycle, Held
 from tracebraid.pipeline.store.totals import Totals
 from tracebraid.pipeline.stream import OpenStream
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where one partition stands: what each sink's ledger holds, and where the open interval begins."""
-
-    held: Held
-    lake_next: int
-    stream_next: int
 
 
 class Flow:
@@ -76,6 +69,7 @@ class Flow:
         self.stream = OpenStream(settings.stream, group) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
         self.last_lake_s = clock.monotonic_s()
+        self._aside = ThreadPoolExecutor(1, "encode")
 
     @property
     def records_read(self) -> int:
@@ -90,10 +84,6 @@ class Flow:
         if self.stream is not None:
             self.stream.begin(partition, stream_next)
         return min(held.next_offset, stream_next) if self.streaming else held.next_offset
-
-    def account(self, intervals: Sequence[Interval], ledgers: Mapping[Partition, int | None]) -> None:
-        """Write intervals without rows. `ledgers`: of their partitions."""
-        self.lake.commit(Cycle([], [], [], list(intervals), dict(ledgers), self.group))
 
     def drop(self) -> None:
         """Drop all that is open, and forget the ledgers."""
@@ -127,8 +117,13 @@ class Flow:
 
     # 4. Lake.
 
+    def encode_ahead(self) -> None:
+        """Close a cycle that has come of age, and begin to encode it. A large one is not: it would be in memory beside the next."""
+        if self.closed is None and self._of_age() and self.cycle.is_small(self.settings.ingest.flush_mib):
+            encode_ahead(self._close_cycle(), self._aside)
+
     def flush_lake(self) -> None:
-        """Close the open cycle, and commit it. On a transient TracebraidError it is kept, and the next call gives the lake the same one again.
+        """Close the open cycle if none is, and commit it. On a transient TracebraidError it is kept, and the next call gives the lake the same one again.
 
         On OwnershipLost nothing of it is visible that its owner does not hold: start again from the ledgers."""
         self.last_lake_s = self.clock.monotonic_s()
@@ -155,7 +150,10 @@ class Flow:
     def lake_due(self) -> bool:
         ingest = self.settings.ingest
         large = self.cycle.bytes >= ingest.flush_mib * limits.MIB or 0 < ingest.flush_records <= self.cycle.records
-        return self.closed is not None or large or self.clock.monotonic_s() - self.last_lake_s >= ingest.flush_age_s
+        return large or (self.closed.is_encoded() if self.closed else self._of_age() and not self.cycle.is_small(ingest.flush_mib))
+
+    def _of_age(self) -> bool:
+        return self.clock.monotonic_s() - self.last_lake_s >= self.settings.ingest.flush_age_s
 
 
 class Ingest:
@@ -246,6 +244,7 @@ class Ingest:
             self._notice_events()
             self._stream_again()
             drained = drain and self.source.drained()
+            self.flow.encode_ahead()
             if drained or self.flow.lake_due():
                 self.flush_lake()
             if (drained or self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000) and self._topics_stand():
@@ -311,7 +310,8 @@ class Ingest:
         for event in events:
             if isinstance(event, Truncated) or event.partition not in self.flow.progress:
                 continue
-            self.flush_lake()  # the interval before the gap, so that the next one may begin behind it
+            for _ in range(1 + bool(self.flow.closed)):  # the interval before the gap, so that the next one may begin behind it
+                self.flush_lake()
             progress = self.flow.progress.get(event.partition)  # none, if its topic turned out to be another now
             if isinstance(event, Damaged) and progress and progress.lake_next >= event.wanted and not (self.flow.closed or self.flow.cycle.records):
                 try:

@@ -13,6 +13,7 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.source.files import FileSource
+from tracebraid.pipeline.start import account
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Interval
 
@@ -30,7 +31,7 @@ def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, pro
         source = FileSource(path, encoding, settings.tenant)
         held = lake.read_ledger(source.partition)
         if held.next_offset is None:
-            flow.account([Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], {source.partition: None})
+            account(flow, [Interval(source.partition, "start", "start: file", 0, -1, decoder_version=DECODER_VERSION)], {source.partition: None})
             held = lake.read_ledger(source.partition)
         next_offset = flow.begin(source.partition, held, None)
         for records in source:

@@ -17,12 +17,17 @@ from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.source.cluster import Absent
 from tracebraid.pipeline.source.kafka import KafkaSource
-from tracebraid.pipeline.store.ledger import Held, Interval
+from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
 
 if TYPE_CHECKING:
     from tracebraid.pipeline.flow import Flow
 
 log = structlog.get_logger()
+
+
+def account(flow: "Flow", intervals: Sequence[Interval], ledgers: Mapping[Partition, int | None]) -> None:
+    """Write intervals without rows. `ledgers`: of their partitions."""
+    flow.lake.commit(Cycle([], [], [], list(intervals), dict(ledgers), flow.group))
 
 
 class Starter:
@@ -170,7 +175,7 @@ def _pin(flow: "Flow", source: KafkaSource, new: Sequence[Partition]) -> None:
     reasons = {each: f"start: {wanted}" for each, wanted in starts.items()}
     intervals = [Interval(each, "start", reasons[each], offset, offset - 1, decoder_version=DECODER_VERSION) for each, offset in offsets.items()]
     if intervals:
-        flow.account(intervals, dict.fromkeys(offsets))
+        account(flow, intervals, dict.fromkeys(offsets))
 
 
 def lose(flow: "Flow", until: Mapping[Partition, int], reason: str) -> None:
@@ -195,6 +200,6 @@ def lose(flow: "Flow", until: Mapping[Partition, int], reason: str) -> None:
             decoder_version=DECODER_VERSION,
         )
     if lost:
-        flow.account(list(lost.values()), {each: interval.first_offset for each, interval in lost.items()})
+        account(flow, list(lost.values()), {each: interval.first_offset for each, interval in lost.items()})
     for partition, interval in lost.items():
         flow.metrics.lost.labels(partition.topic, partition.number).inc(interval.last_offset + 1 - interval.first_offset)

@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.limits import MIB
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where one partition stands: what each sink's ledger holds, and where the open interval begins."""
+
+    held: Held
+    lake_next: int
+    stream_next: int
 
 
 @dataclass(slots=True)
@@ -34,6 +44,10 @@ class OpenCycle:
         self._open: dict[Partition, _Open] = {}
         self.bytes = 0
         self.records = 0
+
+    def is_small(self, flush_mib: int) -> bool:
+        """Whether it has rows, and would fit twice into what a cycle may hold."""
+        return 0 < self.bytes <= flush_mib * MIB // 2
 
     def add(self, records: Records, decoded: Decoded, normalized: Normalized, held: Held, next_offset: int) -> None:
         """Take the rows of one batch. `held`: the partition's ledger; `next_offset`: where its open interval would begin.

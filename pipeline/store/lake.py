@@ -208,7 +208,7 @@ class Lake:
             try:
                 if name in cycle.progress.files and self._are_fresh(name, cycle):
                     continue
-                cycle.progress.files[name] = write_rows(table, batches[name], self._files[name])
+                cycle.progress.files[name] = write_rows(table, batches[name], self._files[name], cycle.encoded.pop(name, None))
             except STORAGE_ERRORS as error:
                 self._remove_files(cycle)
                 raise explain(error, f"write to {self.url}/{name}") from error

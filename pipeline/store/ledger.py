@@ -9,6 +9,7 @@ The ledger of a partition in a table is the version of its application transacti
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from deltalake import DeltaTable
 
 from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.store.files import File
+from tracebraid.pipeline.store.parquet import Encoded
 from tracebraid.pipeline.store.transactions import Transactions
 from tracebraid.schemas.intervals import INTERVALS
 
@@ -78,6 +80,11 @@ class Cycle:
     expected: dict[Partition, int | None]
     group: str
     progress: Progress = field(default_factory=Progress, repr=False)
+    encoded: dict[str, Future[list[Encoded]]] = field(default_factory=dict, repr=False)  # by table, where that was begun ahead of the commit
+
+    def is_encoded(self) -> bool:
+        """Whether nothing that was begun ahead is still under way."""
+        return all(each.done() for each in self.encoded.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.test_ingest import intervals_are_whole, numbers, produce, read_all, settings_for, with_rejects_topic
 from tracebraid import connect
+from tracebraid.pipeline import start
 from tracebraid.pipeline.flow import Flow, Ingest, run_ingest
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
@@ -268,7 +269,7 @@ def test_retention_behind_the_lake_but_ahead_of_the_stream_is_no_loss_to_the_lak
     intervals_are_whole(settings)
 
 
-def test_a_ledger_that_moves_while_a_partition_is_assigned_leaves_it_read(broker: Any, tmp_path: Path) -> None:
+def test_a_ledger_that_moves_while_a_partition_is_assigned_leaves_it_read(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Retention and another consumer at once: out of the callback, the error would leave the partition ours and unread, without a word."""
     topic = broker.create_topic(broker.unique("moves"))
     settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
@@ -277,7 +278,7 @@ def test_a_ledger_that_moves_while_a_partition_is_assigned_leaves_it_read(broker
     produce(broker, topic, 50, 100)
     broker.delete_records(topic, 70)
     ingest = ingest_of(settings)
-    account, refusals = ingest.flow.account, [1]
+    account, refusals = start.account, [1]
 
     def refused_once(*arguments: Any) -> None:
         if refusals[0]:
@@ -285,7 +286,7 @@ def test_a_ledger_that_moves_while_a_partition_is_assigned_leaves_it_read(broker
             raise OwnershipLost("another writer has it")
         account(*arguments)
 
-    ingest.flow.account = refused_once  # type: ignore[method-assign]
+    monkeypatch.setattr(start, "account", refused_once)
     step_until(ingest, ingest.done, drain=True)
     ingest.close()
     assert refusals == [0]

@@ -158,11 +158,11 @@ import sys, time
 from tracebraid.pipeline.store import lake
 write_rows = lake.write_rows
 
-def hanging(table, rows, files):
+def hanging(table, rows, files, ahead=None):
     if table.name == "logs" and rows:
         print("it hangs", file=sys.stderr, flush=True)
         time.sleep(60)
-    return write_rows(table, rows, files)
+    return write_rows(table, rows, files, ahead)
 
 lake.write_rows = hanging
 {PLAIN}

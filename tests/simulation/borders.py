@@ -14,12 +14,12 @@ import structlog
 from tests.simulation import transform
 from tests.simulation.broker import Broker
 from tests.simulation.client import Admin, Consumer, Producer
-from tests.simulation.tables import OneAtATime, Store, Tables, VirtualFiles
+from tests.simulation.tables import Aside, OneAtATime, Store, Tables, VirtualFiles
 from tests.simulation.world import World
 from tracebraid.pipeline import flow
 from tracebraid.pipeline.publish import producer
 from tracebraid.pipeline.source import cluster, damage, kafka
-from tracebraid.pipeline.store import lake, parquet, tables, transactions
+from tracebraid.pipeline.store import ahead, lake, parquet, tables, transactions
 
 
 @contextmanager
@@ -50,6 +50,8 @@ def joined(world: World, broker: Broker, store: Store) -> Iterator[None]:
         (lake, "table_files", lambda _, name, __: VirtualFiles(store, name)),
         (transactions, "ThreadPoolExecutor", OneAtATime),
         (parquet, "encode_rows", transform.encode_rows),
+        (ahead, "encode_rows", transform.encode_rows),
+        (flow, "ThreadPoolExecutor", lambda *_: Aside(world)),
         (parquet, "uuid4", store.name),
     )
     before = structlog.get_config()

@@ -314,6 +314,20 @@ class OneAtATime:
         return map(function, each)
 
 
+class Aside:
+    """In place of the thread that encodes: what is given to it is done at once, soon, or late by the world's clock, in turn; at once for who waits for it."""
+
+    LAGS_S = (0.3, 0.0, 3.0)
+
+    def __init__(self, world: World) -> None:
+        self._world, self._given = world, 0
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self._given += 1
+        due_s = self._world.now_s + self.LAGS_S[self._given % len(self.LAGS_S)]
+        return SimpleNamespace(done=lambda: self._world.now_s >= due_s, result=lambda: function(*arguments))
+
+
 def _spell(name: str, rows: Sequence[Any]) -> str:
     if name == "intervals":
         return " ".join(f"{row['kind']} {place_of(row['kafka_topic_id'], row['kafka_partition'])} {row['first_offset']}..{row['last_offset']}" for row in rows)

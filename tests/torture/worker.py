@@ -87,6 +87,7 @@ def around(owner: Any, name: str, wrapper: Any) -> None:
 
 def install(hook: Hook) -> None:
     """Put the hook wherever a step ends: the product's own `after_step`, and around calls where it has none."""
+    from tracebraid.pipeline import start
     from tracebraid.pipeline.flow import Flow, Ingest
     from tracebraid.pipeline.publish.producer import Publisher
     from tracebraid.pipeline.source.kafka import KafkaSource
@@ -116,7 +117,7 @@ def install(hook: Hook) -> None:
     around(Lake, "__init__", lake)
     around(Publisher, "__init__", publisher)
     around(Lake, "read_ledgers", after("ledgers read"))
-    around(Flow, "account", account)
+    around(start, "account", account)
     around(KafkaSource, "poll", after("polled"))
     around(Flow, "flush_lake", after("lake flushed", "committed intervals"))
     around(Ingest, "flush_stream", after("stream flushed", "stream committed"))
