@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.event_time import measured
 from tracebraid.pipeline.kernel.route import routes
 from tracebraid.schemas.table import FALSE, INT64
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-_AHEAD_US, _BEHIND_US = limits.plausible_ahead_s * 1_000_000, limits.plausible_behind_s * 1_000_000
 
 
 class Compiled(Protocol):
@@ -108,14 +108,12 @@ def take(measure: Compiled, selection: Selection) -> Taken:
 
 
 def event_times(batch: pa.RecordBatch) -> Ints:
-    """Microseconds since 1970: a span's end, else its start; a log's time; the Kafka timestamp where that is not plausible beside it."""
+    """Microseconds since 1970: a span's end, else its start; a log's time; the Kafka timestamp, or when it was normalized, where those are not plausible."""
     kafka = batch.column("kafka_time").cast(INT64)
     names = ("end_time", "start_time") if "end_time" in batch.schema.names else ("time",)
-    own = pc.coalesce(*(batch.column(name).cast(INT64) for name in names), kafka).to_numpy()
-    kafka_us = kafka.to_numpy()
-    plausible = (own <= kafka_us + _AHEAD_US) & (own >= np.maximum(kafka_us - _BEHIND_US, 0))
-    times: Ints = np.where(plausible, own, np.maximum(kafka_us, 0))
-    return times
+    own = pc.coalesce(*(batch.column(name).cast(INT64) for name in names), kafka)
+    now = pc.fill_null(batch.column("ingested_at").cast(INT64), pa.scalar(0, INT64))
+    return measured(own.to_numpy(), kafka.to_numpy(), now.to_numpy())[0]
 
 
 def _bools(array: pa.BooleanArray) -> Bools:

@@ -23,7 +23,10 @@ from tracebraid.schemas.table import Table
 
 
 def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header: str = "") -> Normalized:
-    """`now_us`: microseconds since 1970, for ingested_at. `tenant_header`: the record header that names the tenant, if any."""
+    """`now_us`: microseconds since 1970, for ingested_at, and what is much later is implausible; 0 where nobody knows.
+
+    `tenant_header`: the record header that names the tenant, if any.
+    """
     context = Context.of(records, now_us, tenant_header)
     resources = NormalizedResources.of(decoded.resources)
     counted: Counter[tuple[str, str]] = Counter()
@@ -54,7 +57,7 @@ def _assemble(
 ) -> tuple[pa.RecordBatch, Counter[tuple[str, str]], tuple[int, int] | None]:
     """A batch of the table's schema, what was noticed, and the range of plausible event times."""
     record = rows.column("record")
-    placed = place(part.event_us, context.row_kafka_us(record))
+    placed = place(part.event_us, context.row_kafka_us(record), context.now_us)
     columns = dict(zip(rows.schema.names, rows.columns, strict=True))
     columns |= resources.take(rows.column("resource"))
     columns |= context.provenance(record, rows.column("record_index"))

@@ -25,7 +25,7 @@ def normalize_rejects(rejects: pa.RecordBatch, context: Context) -> pa.RecordBat
         heads[number] = value[: limits.reject_value_bytes_max], len(value), hashlib.sha256(value).hexdigest()
     columns = {
         **context.provenance(record, rejects.column("record_index")),
-        "day": place(pa.nulls(len(numbers), INT64), context.row_kafka_us(record)).day,
+        "day": place(pa.nulls(len(numbers), INT64), context.row_kafka_us(record), context.now_us).day,
         "reason": rejects.column("reason"),
         "message": pa.array([message[: limits.reject_message_chars_max] for message in rejects.column("message").to_pylist()], STRING),
         "encoding": rejects.column("encoding"),

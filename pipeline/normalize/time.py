@@ -1,6 +1,6 @@
-"""Times: exact nanoseconds, Delta's microseconds, and which of them are plausible beside the Kafka timestamp.
+"""Times: exact nanoseconds, Delta's microseconds, and which of them are plausible beside the Kafka timestamp and the present.
 
-In: arrays of nanoseconds or microseconds since 1970. Out: columns and verdicts. Never: the present; a row's Kafka timestamp is the measure.
+In: arrays of nanoseconds or microseconds since 1970. Out: columns and verdicts. Never: a clock; the day of a row is judged by its Kafka timestamp alone.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.event_time import measured
 from tracebraid.schemas.table import DATE, TIMESTAMP
 
 _SECOND_US = 1_000_000
@@ -43,9 +44,10 @@ def timestamps(micros_utc: pa.Int64Array) -> pa.TimestampArray:
     return micros_utc.cast(TIMESTAMP)
 
 
-def place(event_us: pa.Int64Array, kafka_us: pa.Int64Array) -> Placed:
+def place(event_us: pa.Int64Array, kafka_us: pa.Int64Array, now_us: int) -> Placed:
     """Day and verdict for event times (int64 microseconds, null where there is none, within ±2^61) beside Kafka timestamps (no nulls).
 
+    `now_us`: 0 where nobody knows it. A row without a time of its own is skewed where its Kafka timestamp lies in the future.
     The event's day counts from `partition_behind_s` before to `partition_ahead_s` after the Kafka timestamp, else the timestamp's day does.
     """
     kafka, present = kafka_us.to_numpy(), event_us.is_valid().to_numpy(zero_copy_only=False)
@@ -53,6 +55,6 @@ def place(event_us: pa.Int64Array, kafka_us: pa.Int64Array) -> Placed:
     ahead = event - kafka
     near = (ahead >= -limits.partition_behind_s * _SECOND_US) & (ahead <= limits.partition_ahead_s * _SECOND_US)
     day = pa.array((np.where(near, event, kafka) // _DAY_US).astype(np.int32)).view(DATE)
-    skewed = (ahead < -limits.plausible_behind_s * _SECOND_US) | (ahead > limits.plausible_ahead_s * _SECOND_US)
+    _, skewed = measured(event, kafka, now_us)
     plausible = event[present & ~skewed]
     return Placed(day, pa.array(skewed), (int(plausible.min()), int(plausible.max())) if len(plausible) else None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.batches import FIRST_OFFSET, records_of
+from tests.batches import FIRST_OFFSET, KAFKA_MS, records_of
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.schemas.rejects import REASONS
@@ -141,7 +141,7 @@ def test_reject(root: Path, name: str) -> None:
     decoded = decode(records)
     assert [(row["reason"], row["encoding"]) for row in decoded.rejects.to_pylist()] == [(REJECTS[name], encoding)]
     assert (decoded.spans.num_rows, decoded.logs.num_rows, decoded.dropped.total()) == (0, 0, 0)
-    row = normalize(records, decoded, now_us=1).rejects.to_pylist()[0]
+    row = normalize(records, decoded, now_us=KAFKA_MS * 1000).rejects.to_pylist()[0]
     assert (row["record_value"], row["kafka_offset"]) == (value, FIRST_OFFSET)
     assert "\n" not in row["message"]
 
@@ -152,7 +152,7 @@ def test_row(root: Path, name: str) -> None:
     expected = dict(ROWS[name])
     noticed = expected.pop("noticed", None)
     records = records_of([value], encoding)
-    normalized = normalize(records, decode(records), now_us=1)
+    normalized = normalize(records, decode(records), now_us=KAFKA_MS * 1000)
     assert [{column: row[column] for column in PLAIN} for row in normalized.spans.to_pylist()] == [PLAIN | expected]
     assert dict(normalized.counted) == ({noticed: 1} if noticed else {})
     assert normalized.rejects.num_rows == 0

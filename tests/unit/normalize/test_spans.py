@@ -19,7 +19,7 @@ def normalized(*spans: dict[str, Any]) -> Normalized:
     for index, span in enumerate(spans):
         base = {"record": 0, "record_index": index, "resource": resource, "kind": 0, "status_code": 0, "trace_id": TRACE_ID, "span_id": SPAN_ID}
         rows.spans.append({**base, "start_unix_nano": NANOS, "end_unix_nano": NANOS + 1000, **span})
-    return normalize(records_of([b"x"]), rows.finish(), now_us=1)
+    return normalize(records_of([b"x"]), rows.finish(), now_us=NANOS // 1000)
 
 
 def picked(found: Normalized, *names: str) -> list[Any]:
