@@ -9,7 +9,8 @@ long a source that stands still is waited for, is made a message of the shard it
    on from there. Skipped: `for:` begins anew, baselines have forgotten, and alerts that fire are told again.
 2. Up to the group's committed offset it is a replay: what is evaluated there was published, and is dropped. Skipped: alerts twice. Half a minute later, when
    no transaction of a former owner is open any more, the state topic is compared with what is held: where a snapshot was of no use, or rules were changed
-   after a crash, alerts are told to fire that nobody would ever end. They are ended. Skipped: such an alert fires for ever.
+   after a crash, alerts are told to fire that nobody would ever end. They are ended. Skipped: such an alert fires for ever. What has been over for a day of
+   event time leaves the state topic from then on. Skipped: it holds every series that ever alerted.
 3. Each message is merged, or moves a watermark; windows that the watermarks have passed are evaluated, those of all shards together.
 4. One transaction: transitions to both topics, releases, a snapshot of a shard now and then, and the group's offsets. Split: transitions twice
    (offsets last) or never (offsets first); a snapshot of another offset than it says would count windows twice.
@@ -28,6 +29,7 @@ import structlog
 
 from tracebraid.pipeline.detect.build import EngineSettings
 from tracebraid.pipeline.detect.engine import Engine
+from tracebraid.pipeline.detect.over import Over
 from tracebraid.pipeline.detect.snapshot import restore, snapshot
 from tracebraid.pipeline.detect.told import Key, corrections, key_of, told
 from tracebraid.pipeline.kernel import limits
@@ -38,7 +40,7 @@ from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.kernel.told import Headers, read_covered, read_object, read_partials, read_release, read_watermarks
 from tracebraid.pipeline.notify.webhook import version_4
-from tracebraid.pipeline.publish.alerts import CONTENT, alert_messages
+from tracebraid.pipeline.publish.alerts import CONTENT, alert_messages, forgotten
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.publish.topics import apply, own_topics
 from tracebraid.pipeline.registering import register_aside
@@ -70,6 +72,7 @@ class Shard:
     audit_s: float = float("inf")  # when the state topic is looked at
     dropped: dict[Key, alert.Transition] = field(default_factory=dict)  # the last of each, while it pends or fires, that a replay made
     spoken: set[Key] = field(default_factory=set)  # what was told since the replay, until the audit
+    over: Over = field(default_factory=Over)
 
 
 @dataclass(slots=True)
@@ -209,8 +212,10 @@ class Detection:
             topic = self.settings.stream.alertmanager_topic
             value = orjson.dumps(version_4(made, topic, link=self.settings.notify.link))
             self.outbox.messages.append(Message(topic, value, made.id.encode(), CONTENT))
-        if (shard := self.shards.get(number)) is not None and shard.audit_s < float("inf"):
-            shard.spoken.add(key_of(made))
+        if (shard := self.shards.get(number)) is not None:
+            shard.over.note(made)
+            if shard.audit_s < float("inf"):
+                shard.spoken.add(key_of(made))
 
     def _audit(self) -> None:
         """Half a minute after its replay, what was told of a shard beside what is held of it."""
@@ -234,10 +239,20 @@ class Detection:
             versions.setdefault(slot.program.rule.name, set()).add(slot.program.rule.content_hash)
         for number, shard in due.items():
             shard.audit_s = float("inf")
+            for each in state[number]:
+                if key_of(each) not in shard.spoken:
+                    shard.over.note(each)
             for each in corrections(state[number], self.engine.active(number), shard.dropped, shard.spoken, versions):
                 log.warning("what was told of an alert is not the case", rule=each.rule, series=each.series, now=each.transition, why=each.reason)
                 self._send(number, each)
             shard.dropped, shard.spoken = {}, set()
+
+    def _forget(self) -> None:
+        """Alerts that have been over for a day leave the state topic; not before the audit: until then it may hold what is not known here."""
+        for number, shard in self.shards.items():
+            if shard.audit_s == float("inf") and (held := self.engine.shards.get(number)) is not None:
+                gone = shard.over.take(held.watermark_us)
+                self.outbox.messages += [forgotten(rule, dict(series), self.settings.stream, number) for rule, series in gone]
 
     def _releases(self) -> None:
         """Ask, by the wall clock, which sources are waited for no longer, and say so in the shard itself."""
@@ -299,6 +314,7 @@ class Detection:
             self._events()
             self._tick()
             self._audit()
+            self._forget()
             self._releases()
             if self.outbox.messages or self.clock.monotonic_s() - self.last_s >= self.settings.stream.flush_ms / 1000:
                 self.source.verify()

@@ -1,4 +1,4 @@
-"""Alerts as messages: every transition on one topic, the present one of each rule and series on another.
+"""Alerts as messages: every transition on one topic, the present one of each rule and series on another, and there none once it is long over.
 
 In: schemas.alert.Transition. Out: messages. Never: a message of more than a broker takes: exemplars and comparisons go first.
 """
@@ -29,3 +29,8 @@ def alert_messages(alert: Transition, settings: StreamSettings, shard: int) -> l
         Message(settings.alerts_topic, value, alert.id.encode(), HEADERS),
         Message(settings.alerts_state_topic, value, key, HEADERS, partition=shard),
     ]
+
+
+def forgotten(rule: str, series: dict[str, str], settings: StreamSettings, shard: int) -> Message:
+    """The tombstone of what has been over for long: without it the state topic would hold all series that ever alerted."""
+    return Message(settings.alerts_state_topic, None, state_key(rule, series), partition=shard)

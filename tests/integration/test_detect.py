@@ -21,6 +21,7 @@ from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.rulebook import RuleBook
+from tracebraid.pipeline.source.compacted import CompactedTopic
 
 pytestmark = pytest.mark.broker
 RULES = """
@@ -102,6 +103,45 @@ def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Pa
         assert told(broker, settings, 6) == expected + again
     finally:
         for job in jobs:
+            job.end()
+
+
+def state_of(settings: Settings) -> list[bool]:
+    """Of each message of the state topic, whether it is an alert; the others are tombstones."""
+    topic = CompactedTopic(settings.client_config(), settings.stream.alerts_state_topic, Clock())
+    try:
+        return [change.value is not None for change in topic.read()]
+    finally:
+        topic.close()
+
+
+def test_a_day_after_it_ended_an_alert_leaves_the_state_topic_also_where_detect_began_anew_meanwhile(
+    broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracebraid.pipeline.detection.AUDIT_S", 1.0)
+    topic = broker.create_topic(broker.unique("spans"), 3)
+    settings = settings_for(broker, tmp_path, RULES, source=topic)
+    produce_minutes(broker, topic, 3, range(16), range(8, 12))
+    ingesting, detecting = ingest(settings), detect(settings)
+    try:
+        expected = told(broker, settings, 3)
+        assert expected[-1] == ("resolved", "recovered", 14)
+        detecting.end()
+        detecting = detect(settings)
+        produce_minutes(broker, topic, 3, range(1440, 1443), range(0))  # a day after it began, not after it ended
+        time.sleep(3)
+        assert state_of(settings) == [True] * 3
+        produce_minutes(broker, topic, 3, range(1460, 1463), range(0))
+        deadline = time.monotonic() + 30
+        while len(state_of(settings)) == 3 and time.monotonic() < deadline:
+            time.sleep(0.3)
+        assert state_of(settings) == [*[True] * 3, False]
+        detecting.end()
+        detecting = detect(settings)  # its audit meets the tombstone
+        time.sleep(3)
+        assert (state_of(settings), told(broker, settings, 3)) == ([*[True] * 3, False], expected)
+    finally:
+        for job in (ingesting, detecting):
             job.end()
 
 
