@@ -372,7 +372,7 @@ def run_detect(settings: Settings, *, stop: threading.Event, metrics: DetectMetr
     publisher = Publisher.transactional(settings.client_config(), settings.detect.group or "detect", clock)
     shards = publisher.partitions(settings.stream.windows_topic)
     rules = RuleBook(settings, clock, "detect")
-    engine = Engine(rules.programs.values(), EngineSettings(shards=shards))
+    engine = Engine(rules.programs.values(), EngineSettings(shards=shards), rules.since_us)
     detection = Detection(settings, engine, rules, publisher, metrics=metrics, clock=clock)
     try:
         while not stop.is_set():

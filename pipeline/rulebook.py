@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 import structlog
 
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 from tracebraid.pipeline.kernel.settings import RulesSettings, Settings
@@ -23,12 +24,13 @@ from tracebraid.pipeline.rules.load import load_rules, starter_text
 from tracebraid.pipeline.rules.measures import Measure, merge_measures
 from tracebraid.pipeline.rules.program import Program
 from tracebraid.pipeline.rules.standing import STANDING
-from tracebraid.pipeline.rules.wire import boundary_us, decode
+from tracebraid.pipeline.rules.wire import RuleMessage, boundary_us, decode
 from tracebraid.pipeline.source.compacted import Change, CompactedTopic
 from tracebraid.schemas.rule import Rule
 
 log = structlog.get_logger()
 POLL_S = 0.5
+_AHEAD_US = limits.plausible_ahead_s * 1_000_000
 KEPT_S = 3600.0  # what a rule measured that was replaced or removed goes on being measured so long: its last windows close late where a source lags
 
 
@@ -58,6 +60,7 @@ class RuleBook:
         self.who = f"{who}/{socket.gethostname()}/{os.getpid()}"
         self.base = {rule.name: compile_rule(rule) for rule in rules_of(settings.rules)}
         self.programs: dict[str, Program] = dict(self.base)
+        self.since_us: dict[str, int] = {}  # by name, the window boundary from which a rule holds; what is not there always did
         self._replaced: list[tuple[float, Program]] = []
         self._changes: list[tuple[list[Program], int]] = []
         self._topic: CompactedTopic | None = None
@@ -90,12 +93,14 @@ class RuleBook:
     def _take(self, came: Sequence[Change]) -> None:
         for change in came:
             try:
-                self._change(change)
+                self.take(change)
+                self._acknowledge(change, "")
             except RuleError as error:
                 log.error("a rule on the topic is refused; what was in force goes on", rule=change.key.decode(errors="replace"), why=str(error))
                 self._acknowledge(change, str(error))
 
-    def _change(self, change: Change) -> None:
+    def take(self, change: Change) -> None:
+        """One message of the topic. Raises RuleError, and nothing has changed, where it holds no rule."""
         message = decode(change.key, change.value)
         old = self.programs.get(message.name)
         new = compile_rule(message.rule) if message.rule else self.base.get(message.name)
@@ -105,11 +110,21 @@ class RuleBook:
             self.programs[message.name] = new
         if old is not None and (new is None or new.rule.content_hash != old.rule.content_hash):
             self._replaced.append((self.clock.monotonic_s(), old))
-        since_us = message.effective_from_us
-        if message.rule is None and (known := old or new) is not None:
-            since_us = boundary_us(change.time_ms * 1000, known.rule.every_us)
+        since_us = self._since_us(message, change, old or new)
+        if new is None:
+            self.since_us.pop(message.name, None)
+        elif old is None or new.rule.content_hash != old.rule.content_hash:
+            self.since_us[message.name] = since_us
         self._changes.append((list(self.programs.values()), since_us))
-        self._acknowledge(change, "")
+
+    def _since_us(self, message: RuleMessage, change: Change, known: Program | None) -> int:
+        """From when a message holds. What it says lies in the future is of a wrong clock, and holds at once: nobody would ever see that it does not."""
+        now_us = self.clock.unix_micro()
+        told_us = change.time_ms * 1000 if change.time_ms * 1000 <= now_us + _AHEAD_US else now_us
+        if message.rule is None:
+            return boundary_us(told_us, known.rule.every_us) if known is not None else 0
+        latest_us = boundary_us(now_us + _AHEAD_US, message.rule.every_us)
+        return message.effective_from_us if message.effective_from_us <= latest_us else boundary_us(now_us, message.rule.every_us)
 
     def _acknowledge(self, change: Change, error: str) -> None:
         """Whoever applied the rule waits for this; that it cannot be sent harms nobody else."""

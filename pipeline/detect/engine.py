@@ -47,7 +47,8 @@ class Stats:
 class Engine:
     """All rules over all shards that this process holds."""
 
-    def __init__(self, programs: Iterable[Program], settings: EngineSettings) -> None:
+    def __init__(self, programs: Iterable[Program], settings: EngineSettings, since_us: Mapping[str, int] | None = None) -> None:
+        """`since_us`: by name, the window boundary from which a rule holds, where that is not from ever: before it not all that it asks was measured."""
         self.settings = settings
         self.shards: dict[int, Shard] = {}
         self.axes: dict[tuple[str, ...], Axis] = {}
@@ -59,7 +60,8 @@ class Engine:
         self._noted: set[int] = set()  # shards that were told of watermarks since the last tick
         self._repeated = 0
         self.found: list[Transition] = []  # of what happened between two ticks
-        self.set_rules(programs, 0)
+        self.slots += [self._builder.slot(each, (since_us or {}).get(each.rule.name, 0)) for each in programs]
+        self._resize()
 
     # In
 

@@ -157,6 +157,20 @@ def test_a_changed_rule_ends_its_alerts_and_an_unchanged_one_goes_on() -> None:
     assert bench.engine.stores == {}
 
 
+def test_a_rule_that_was_applied_before_a_start_is_not_judged_on_a_window_that_it_holds_half_of() -> None:
+    few = "- {name: few, on: spans, by: [service_name], when: count() < 5}"
+    bench = Bench(few)
+    assert bench.minute(0, at(0, 2)) == [("firing", "condition", 0)]
+    bench = Bench(few)
+    bench.engine = Engine(bench.programs, EngineSettings(shards=4), {"few": T0 + MINUTE})
+    assert [bench.minute(n, at(n, 2)) for n in range(3)] == [[], [("firing", "condition", 1)], []]
+    saved = Bench(few).engine.snapshot(0)  # taken when the rule came: it knows nothing of its windows
+    again = Engine(bench.programs, EngineSettings(shards=4), {"few": T0 + MINUTE})
+    again.restore(0, saved)
+    bench.engine, bench.offset = again, 0
+    assert [bench.minute(n, at(n, 2)) for n in range(3)] == [[], [("firing", "condition", 1)], []]
+
+
 def test_an_alert_of_a_rule_that_is_gone_ends_when_its_shard_is_restored() -> None:
     bench = Bench(SLOW)
     bench.minute(0, slow(0))
