@@ -6,8 +6,9 @@
 Each channel is a consumer group, a thread and a producer of its own, so that a slow or dead one holds no other back. In a channel messages are sent in the
 order of their partition, and so in order for each alert.
 
-1. Start. A partition that the channel's group has never read begins at its end: a new channel is not told the alerts of the last month. That place is
-   committed at once. Skipped: what comes before the first commit is passed over when the process ends meanwhile.
+1. Start. A channel that is new begins at the end of all partitions: it is not told the alerts of the last month. Those places are committed at once, also
+   of partitions that another process has. Skipped: what comes before the first commit is passed over when the process ends meanwhile; and a partition that
+   was added since, which begins at its beginning, could not be told from one that was never read.
 2. Read, and queue. While anything is queued nothing more is read, but the group is kept alive.
 3. Send the first of the queue. It leaves the queue when it was taken, when it is not wanted, or when it became a dead letter: at once if the answer says
    that repeating is no use, else once it has waited `give_up_s` and one more attempt has failed.
@@ -93,14 +94,17 @@ class Delivery:
     # 1. Start.
 
     def assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        committed = self.source.committed(partitions)
-        starts = {}
-        for partition in partitions:
-            if (start := committed.get(partition)) is None:
-                start = self.done[partition] = self.source.watermarks(partition)[1]
-                log.info("the channel begins with the alerts that come from now on", channel=self.channel.name, partition=str(partition), offset=start)
-            starts[partition] = start
-        return starts
+        if not partitions:
+            return {}
+        siblings = self.source.siblings(partitions[0])
+        committed = self.source.committed(siblings)
+        fresh = [each for each in (partitions if committed else siblings) if each not in committed]
+        begins = {each: self.source.watermarks(each)[0 if committed else 1] for each in fresh}
+        if begins:
+            what = "partitions that were added are read from their beginning" if committed else "the channel begins with the alerts that come from now on"
+            log.info(what, channel=self.channel.name, offsets={str(each): offset for each, offset in begins.items()})
+        self.done |= begins
+        return {each: {**begins, **committed}[each] for each in partitions}
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         try:
@@ -301,6 +305,7 @@ class Delivery:
         log.warning("starting again from the committed offsets", channel=self.channel.name, why=str(error))
         partitions = self.source.partitions()
         self.lost(partitions)
+        self.done = {}  # what is left there are others' partitions, which they may have moved
         for partition, offset in self.assigned(partitions).items():
             self.source.seek(partition, offset)
         self.doubt = None

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
 
 from tests.detecting_flow import Job
 from tests.notifying import Server, evidence, messages_of, publish, server, settings_for, transition, wait_until
@@ -70,6 +72,24 @@ def test_all_arrives_once_and_in_the_order_of_each_alert(broker: Any) -> None:
         assert [change for id_, change in changes if id_ == alert.id] == ["firing", "resolved"]
     assert hook.taken[0].headers["Idempotency-Key"].count("/") == 2
     assert hook.taken[0].body in {alert.model_dump_json().encode() for alert in alerts}
+
+
+def test_a_partition_that_was_added_is_read_from_its_beginning(broker: Any) -> None:
+    with server() as hook:
+        settings = settings_for(broker, webhook(hook.url))
+        with notifying(settings):
+            publish(broker, settings, [transition(number=1)])
+            hook.wait_for(1)
+        topic, admin = settings.stream.alerts_topic, broker.admin()
+        admin.create_partitions([NewPartitions(topic, 3)])[topic].result(30)
+        producer = Producer(broker.client)
+        added = transition(number=2)
+        wait_until(lambda: len(producer.list_topics(topic, timeout=5).topics[topic].partitions) == 3)
+        producer.produce(topic, added.model_dump_json().encode(), added.id.encode(), 2)  # detect learned of it sooner than we did
+        assert producer.flush(30) == 0
+        with notifying(settings, partitions=3):
+            told = hook.wait_for(2)
+    assert [each["id"] for each in told] == [f"{number:032x}" for number in (1, 2)]
 
 
 def test_failures_are_tried_again_until_they_pass(broker: Any) -> None:
