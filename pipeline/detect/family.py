@@ -125,7 +125,8 @@ class Family:
         seen = Seen(end_us, truth, ~window.present, stale, window.complete, severity)
         changes = self._step(rows, seen)
         if judgements:
-            changes += self._learn(rows, seen, judgements, np.flatnonzero(window.complete & (window.width > 0) & ~stale))
+            steady = self._learn(rows, seen, judgements, np.flatnonzero(window.complete & (window.width > 0) & ~stale))
+            changes += self._settle(window, judgements, steady)
         changes += self._forget(rows, window)
         return Judged(window, verdict, severity, changes)
 
@@ -168,16 +169,27 @@ class Family:
         self.live[rows[at]] = True
         return Judged(window, verdict, severity, changes)
 
-    def _learn(self, rows: Ints, seen: Seen, judgements: Sequence[Judgement], at: Ints) -> list[Changes]:
-        """Of the windows `at`, what is reported is held, the rest is learned. Held without a pause for adapt_after, it is the new normal: the alert ends."""
-        ended: list[Changes] = []
+    def _learn(self, rows: Ints, seen: Seen, judgements: Sequence[Judgement], at: Ints) -> list[Ints]:
+        """Of the windows `at`, what is reported is held, the rest is learned. By baseline, rows that were held without a pause for adapt_after: begun anew."""
+        found = []
         for bank, judgement in zip(self.banks, judgements, strict=True):
             bank.learn(replace(judgement, traces=judgement.traces.only(at)), seen.truth[at] != 1)
             firing = rows[at[(seen.truth[at] == 1) & (judgement.severity[at] >= 1) & (self.life.of["state"][rows[at]] == FIRING)]]
-            if firing.size and (steady := firing[bank.steady(firing, seen.end_us, self.program.rule.adapt_after_us)]).size:
-                bank.restart(steady)
-                ended += self.life.end(steady, NEW_NORMAL)
-        return ended
+            found.append(firing[bank.steady(firing, seen.end_us, self.program.rule.adapt_after_us)] if firing.size else firing)
+            if found[-1].size:
+                bank.restart(found[-1])
+        return found
+
+    def _settle(self, window: Window, judgements: Sequence[Judgement], steady: Sequence[Ints]) -> list[Changes]:
+        """What was outside a band for so long is the new normal: its alert ends, unless the rest of the condition holds without that baseline."""
+        if not any(rows.size for rows in steady):
+            return []
+        bands = [_band(each) for each in judgements]
+        for place, rows in enumerate(steady):
+            gone, band = np.isin(window.rows, rows), bands[place]
+            bands[place] = replace(band, low=np.where(gone, np.nan, band.low), high=np.where(gone, np.nan, band.high))
+        rest = self.program.evaluate(window.values, bands).truth == 1
+        return self.life.end(np.setdiff1d(np.concatenate(steady), window.rows[rest]), NEW_NORMAL)
 
     def _forget(self, rows: Ints, window: Window) -> list[Changes]:
         """Series silent for too long. One that still fires (on_missing: fire) ends so."""

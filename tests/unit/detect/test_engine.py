@@ -249,6 +249,15 @@ def test_a_lasting_level_outside_the_band_is_a_new_normal() -> None:
     assert 15 <= found[-1][2] - found[0][2] <= 25
 
 
+def test_a_new_normal_ends_no_alert_whose_threshold_still_holds() -> None:
+    when = "avg(duration) > baseline(avg(duration), min_count: 0) or avg(duration) > 80ms"
+    bench = Bench(f'- {{name: odd, on: spans, by: [service_name], when: "{when}", adapt_after: 20m}}')
+    durations = [9e7 if 300 <= n < 400 else 1e7 for n in range(410)]
+    found = [each for n, duration in enumerate(durations) for each in bench.minute(n, at(n, 3, duration=duration + n % 7 * 1e5))]
+    assert [each for each in found if each[0] == "firing" and each[1] == "condition" and each[2] < 400] == [("firing", "condition", 300)]
+    assert [each for each in found if each[0] == "resolved"] == [("resolved", "recovered", 400)]
+
+
 def test_a_sparse_series_speaks_by_a_wider_window_and_then_by_its_parent() -> None:
     text = '- {name: odd, on: spans, by: [service_name, route], when: "avg(duration) > baseline(avg(duration), min_count: 20, floor: 1ms)"}'
     bench = Bench(text)
