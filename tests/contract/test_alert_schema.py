@@ -66,7 +66,8 @@ def test_what_explain_publishes_fits(schema: Any) -> None:
         Span(slow, "2", "1", "db", "q", 5, 890, True),
     ]
     line = Line(slow, "2026-11-21T10:00:00Z", "db", 17, "ERROR", "no answer")
-    full = evidence(alert, Found(spans, spans, spans[1:2], [line], "SELECT 1", {"spans": 7}, 1.5, True))
+    found = Found(exemplars=spans, window=spans, before=spans[1:2], lines=[line], sql="SELECT 1", tables={"spans": 7}, waited_s=1.5, complete=True)
+    full = evidence(alert, found)
     assert (len(full.traces), len(full.logs), len(full.suspects) > 0) == (2, 1, True)
     for each in (full, evidence(alert, Found())):
         schema.validate(json.loads(each.model_dump_json()))
