@@ -18,6 +18,7 @@ from tracebraid.schemas.windows import PARTIALS
 
 FIRST = p.WARM + 2 * BLOCK
 SECOND_US = 1_000_000
+TOUCHY = "- {name: touchy, on: spans, by: [service_name, route], when: 'p99(duration) > baseline(p99(duration), floor: 5ms, min_count: 10)'}"
 
 
 def span(found: World, made: Requests, at: int) -> Row:
@@ -67,10 +68,10 @@ def test_partial_windows_made_directly_are_those_that_ingest_measures() -> None:
 def test_a_fleet_follows_from_its_number_alone() -> None:
     alone, again = requests(world(5), FIRST, 3), requests(world(5), FIRST, 3)
     assert all(np.array_equal(getattr(alone, each.name), getattr(again, each.name)) for each in fields(alone))
-    whole = [each for pair in (0, 1) for each in run([world(pair)], total=60)]
+    whole = [each for pair in (0, 1) for each in run([world(pair)], TOUCHY, total=60)]
     assert whole
     key = [(each.id, each.transition, each.end_us) for each in whole]
-    assert sorted(key) == sorted((each.id, each.transition, each.end_us) for each in run([world(0), world(1)], total=60))
+    assert sorted(key) == sorted((each.id, each.transition, each.end_us) for each in run([world(0), world(1)], TOUCHY, total=60))
     assert {each.kind for seed in range(9) for each in world(seed).faults} == set(KINDS)
     assert world(p.NO_FAULT_EVERY - 1).faults == []
 
