@@ -14,7 +14,7 @@ import pyarrow as pa
 from tracebraid.pipeline.detect.build import EngineSettings
 from tracebraid.pipeline.detect.engine import Engine
 from tracebraid.pipeline.kernel.clock import Clock
-from tracebraid.pipeline.kernel.series import series_hashes
+from tracebraid.pipeline.kernel.series import series_hash
 from tracebraid.pipeline.rules.compile import compile_rule
 from tracebraid.pipeline.rules.load import load_rules
 from tracebraid.pipeline.rules.measures import Measure, merge_measures
@@ -56,7 +56,8 @@ class Fleet:
         routes = pa.array([f"/api/v1/resource-{n // 500}/{{id}}" for n in range(series)])
         items = pa.array(np.arange(2 * series)).to_numpy()
         both = pa.concat_arrays([services, routes]).take(pa.array((items % 2) * series + items // 2))
-        return cls(series_hashes(BY, [services, routes]), pa.ListArray.from_arrays(pa.array(np.arange(series + 1) * 2, pa.int32()), both))
+        hashes = np.array([series_hash(BY, each) for each in zip(services.to_pylist(), routes.to_pylist(), strict=True)], np.uint64)
+        return cls(hashes, pa.ListArray.from_arrays(pa.array(np.arange(series + 1) * 2, pa.int32()), both))
 
     def batch(self, measure: Measure, rows: np.ndarray, minute: int, seed: int) -> pa.RecordBatch:
         chance = np.random.default_rng((minute, seed))

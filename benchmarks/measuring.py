@@ -31,7 +31,7 @@ def drain(brokers: str, topic: str, name: str, *, measured: bool) -> None:
             stream=StreamSettings(rejects_topic=f"{name}.rejects", windows_topic=f"{name}.windows", state_topic=f"{name}.state"),
         )
         totals = run_ingest(settings, drain=True, rules=(lambda: RuleBook(settings, Clock(), "ingest")) if measured else None)
-        print(json.dumps({"rows": totals.rows}, default=dict))
+        print(json.dumps({"spans": totals.spans}))
 
 
 def run(broker: Broker, topic: str, *, measured: bool) -> Run:
