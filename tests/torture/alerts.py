@@ -25,24 +25,29 @@ from tracebraid.pipeline.kernel.settings import Settings
 PARTITIONS = 4
 START_S_MAX = 180.0
 SERVICES = ("checkout", "cart", "payment", "search")
+# Telemetry comes in bursts of minutes of event time, and a partition whose end was met holds nobody up: what the next fetch brings of it would be late by that.
 RULES = """
 - name: slow-and-failing
   on: spans
+  lateness: 10m
   by: [service_name]
   when: p99(duration) > 500ms and error_rate > 5%
   for: 2m
   keep_firing_for: 1m
 - name: failing
   on: spans
+  lateness: 10m
   by: [service_name, route]
   when: errors > 3
 - name: out-of-character
   on: spans
+  lateness: 10m
   by: [service_name, kind]
   when: p99(duration) > baseline(p99(duration), floor: 50ms, min_count: 10)
   for: 1m
 - name: in-a-row
   on: spans
+  lateness: 10m
   by: [service_name]
   when: duration > 800ms
   consecutive: 2
