@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer
 
-from benchmarks import traffic as traffic_of
 from benchmarks.drain import PEERS
 from benchmarks.traffic import PARTITIONS, PER_RECORD, Rates, Traffic, flowing
 from tests.brokers.kafka import Broker, running_broker, unavailable
@@ -128,11 +127,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if why := unavailable() or ("" if PEERS.is_dir() else f"the spans are made by {PEERS}, which is absent"):
         raise SystemExit(f"skipped: {why}")
-    traffic_of.PODS_RENEWED_S = float(WINDOW_S)
     with running_broker(heap_mib=1024) as broker, tempfile.TemporaryDirectory(prefix="tracebraid-latency-") as directory:
         topic = broker.create_topic("spans", PARTITIONS, {"retention.ms": "300000", "segment.bytes": str(64 << 20)})
         unread = broker.create_topic("logs", PARTITIONS)
-        sent = Traffic(broker, topic, unread, Rates(arguments.spans, 0))
+        sent = Traffic(broker, topic, unread, Rates(arguments.spans, 0), pods_renewed_s=WINDOW_S)
         with jobs(broker, Path(directory), topic, arguments.ingests) as started:
             time.sleep(10)
             subscriber = Subscriber(broker, "tracebraid.alerts")

@@ -85,11 +85,12 @@ def occurrences(value: bytes, sought: bytes) -> Iterator[np.ndarray]:
 class Traffic:
     """What is sent, and what the broker took of it."""
 
-    def __init__(self, broker: Broker, spans_topic: str, logs_topic: str, rates: Rates) -> None:
+    def __init__(self, broker: Broker, spans_topic: str, logs_topic: str, rates: Rates, pods_renewed_s: float = PODS_RENEWED_S) -> None:
         self.spans_topic, self.logs_topic, self.rates = spans_topic, logs_topic, rates
         self.templates = [Template(value) for value in generator().make(POOL * PER_RECORD, PER_RECORD)]
         self.producer = Producer({**broker.client, "compression.type": "lz4", "linger.ms": 50, "queue.buffering.max.kbytes": 1 << 16})
         self.random = random.Random(7)
+        self.pods_renewed_s = pods_renewed_s
         self.taken = 0  # records that the broker has
         self.failed = 0
         self.sent = {spans_topic: 0, logs_topic: 0}
@@ -98,7 +99,7 @@ class Traffic:
         if number % POISON_EVERY == POISON_EVERY - 1:
             return self.random.randbytes(400)
         round_, place = divmod(number, len(self.templates))
-        return self.templates[place].renewed((round_ + 1) * 0x9E3779B97F4A7C15 % 2**64, int(time.monotonic() / PODS_RENEWED_S))
+        return self.templates[place].renewed((round_ + 1) * 0x9E3779B97F4A7C15 % 2**64, int(time.monotonic() / self.pods_renewed_s))
 
     def log(self, number: int) -> bytes:
         if number % POISON_EVERY == POISON_EVERY - 1:

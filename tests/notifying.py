@@ -151,10 +151,17 @@ def server(certificate: tuple[str, str] | None = None, **fields: Any) -> Iterato
         context.load_cert_chain(*certificate)
         listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
     answering = Server(f"{'https' if certificate else 'http'}://127.0.0.1:{listening.server_port}", **fields)
+    with serving(listening):
+        yield answering
+
+
+@contextmanager
+def serving(listening: ThreadingHTTPServer) -> Iterator[None]:
+    """It answers while the block runs."""
     thread = threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield answering
+        yield
     finally:
         listening.shutdown()
         listening.server_close()

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jsonschema
+
+from tests.notifying import serving
 
 MEDIA = "application/vnd.schemaregistry.v1+json"
 VERSIONS = re.compile(r"/ccompat/subjects/([^/?]+)/versions")
@@ -73,11 +74,5 @@ def registry(**fields: Any) -> Iterator[Registry]:
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listening.daemon_threads = True
     answering = Registry(f"http://127.0.0.1:{listening.server_port}/ccompat", **fields)
-    thread = threading.Thread(target=listening.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(listening):
         yield answering
-    finally:
-        listening.shutdown()
-        listening.server_close()
-        thread.join(10)
