@@ -16,7 +16,7 @@ from tracebraid.jobs.summary import Ran
 from tracebraid.pipeline.flow import Ingest, run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError
-from tracebraid.pipeline.kernel.settings import LogSettings, Settings, StreamSettings, TopicSettings
+from tracebraid.pipeline.kernel.settings import IngestSettings, LogSettings, Settings, StreamSettings, TopicSettings
 from tracebraid.pipeline.publish.embedded import embedded_broker
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.rulebook import RuleBook
@@ -116,7 +116,14 @@ def run_shop(plan: Plan, place: Path, clock: Clock, tell: Callable[[int, int], N
 
 def _settings(address: str, place: Path) -> Settings:
     """The demo's own: the environment and the settings file, which speak of a real cluster, are not asked."""
-    settings = Settings(bootstrap_servers=address, lake=str(place), topics=TOPICS, stream=StreamSettings(flush_ms=200), log=LogSettings(level="error"))
+    settings = Settings(
+        bootstrap_servers=address,
+        lake=str(place),
+        topics=TOPICS,
+        ingest=IngestSettings(kernels=False),  # to compile them would take longer than all of the demo
+        stream=StreamSettings(flush_ms=200),
+        log=LogSettings(level="error"),
+    )
     set_up_logging(settings.log)
     return settings
 

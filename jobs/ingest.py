@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import click
 import pyarrow as pa
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -24,6 +25,7 @@ from tracebraid.jobs.keeping import kept
 from tracebraid.pipeline.flow import Ingest, run_ingest
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.compiled import is_kept
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.settings import ENCODINGS, Encoding
@@ -31,6 +33,7 @@ from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.store.totals import Totals
 from tracebraid.pipeline.watch import Watch
 
+log = structlog.get_logger()
 GC_THRESHOLD = 50_000  # new objects before the collector looks at the youngest; 700 by default
 
 
@@ -62,6 +65,8 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps what a cycle freed: 526 MiB at the peak of a backlog instead of 438
     gc.freeze()  # decoding makes objects by the million, none in cycles: what is imported is not looked at again each time
     gc.set_threshold(GC_THRESHOLD)
+    if settings.ingest.kernels and not is_kept():
+        log.info("kernels are compiled at the first records: once on this machine, some 20 seconds")
     began_s = clock.monotonic_s()
     watch = Watch(metrics, clock)
     serve_http(settings.http, metrics, ready=watch.why_not_ready, alive=watch.why_not_alive)

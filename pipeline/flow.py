@@ -12,8 +12,8 @@ only inside the transaction that carries rejects, partial windows and watermarks
    would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
 3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
-4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. A small one is
-   encoded aside first, while reading and 5 go on: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
+4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
+   encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
 5. Stream: one transaction with rejects, partial windows, watermarks (how far each partition has come, for detect) and the group's offsets.
    Split: rejects twice (offsets last) or never (offsets first).
@@ -106,7 +106,7 @@ class Flow:
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded = decode(piece)
+            decoded = decode(piece, kernels=self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min)
             normalized = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header)
             first = piece.first_offset
             if first >= progress.lake_next:
@@ -118,8 +118,8 @@ class Flow:
     # 4. Lake.
 
     def encode_ahead(self) -> None:
-        """Close a cycle that has come of age, and begin to encode it. A large one is not: it would be in memory beside the next."""
-        if self.closed is None and self._of_age() and self.cycle.is_small(self.settings.ingest.flush_mib):
+        """Close a cycle that is large enough or has come of age, and begin to encode it."""
+        if self.closed is None and self.cycle.records and (self.cycle.is_full(self.settings.ingest) or self._of_age()):
             encode_ahead(self._close_cycle(), self._aside)
 
     def flush_lake(self) -> None:
@@ -148,9 +148,8 @@ class Flow:
         return self.closed
 
     def lake_due(self) -> bool:
-        ingest = self.settings.ingest
-        large = self.cycle.bytes >= ingest.flush_mib * limits.MIB or 0 < ingest.flush_records <= self.cycle.records
-        return large or (self.closed.is_encoded() if self.closed else self._of_age() and not self.cycle.is_small(ingest.flush_mib))
+        """Whether what is closed is encoded, or must be waited for: the next one is full, too. With nothing open, that it is time to say so."""
+        return self.closed.is_encoded() or self.cycle.is_full(self.settings.ingest) if self.closed else self._of_age()
 
     def _of_age(self) -> bool:
         return self.clock.monotonic_s() - self.last_lake_s >= self.settings.ingest.flush_age_s
@@ -239,6 +238,7 @@ class Ingest:
             for records in self._before_gaps(found):
                 for piece in records.split(limits.decode_bytes_max):
                     self.flow.take(piece)
+                    self.flow.encode_ahead()
                     if self.flow.lake_due():
                         self.flush_lake()
             self._notice_events()

@@ -6,8 +6,9 @@ Rows refer to their record by `record`, its row in the batch that source gave, a
 
 import pyarrow as pa
 
+from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.spans import EVENT, LINK
-from tracebraid.schemas.table import ATTRIBUTES, BINARY, HEADERS, INT32, INT64, STRING
+from tracebraid.schemas.table import ATTRIBUTES, BINARY, CODED, HEADERS, HELD_ATTRIBUTES, INT32, INT64, STRING
 
 _UINT64 = pa.uint64()
 # One batch holds records of one partition, in the order of their offsets.
@@ -44,6 +45,14 @@ DECODED_SPANS = pa.schema(
         pa.field("dropped_events_count", INT64),
         pa.field("dropped_links_count", INT64),
         pa.field("attributes", ATTRIBUTES),
+    ]
+)
+# The same spans from compiled walkers: what repeats is coded, and promoted attributes have left the map for columns.
+_WALKED = {field.name: CODED for field in DECODED_SPANS if field.type == STRING and not field.name.endswith("_id")} | {"attributes": HELD_ATTRIBUTES}
+WALKED_SPANS = pa.schema(
+    [
+        *(field.with_type(_WALKED.get(field.name, field.type)) for field in DECODED_SPANS),
+        *(pa.field(promoted.column, CODED if promoted.type == STRING else promoted.type) for promoted in SPAN),
     ]
 )
 # form: 'otlp' (typed fields are the sender's), 'json' (the fields of a log object lie flattened in attributes, nothing is picked yet),

@@ -18,6 +18,9 @@ DATE = pa.date32()
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 # MAP(VARCHAR, VARCHAR): numbers and booleans in JSON spelling, nested values as JSON text.
 ATTRIBUTES = pa.map_(STRING, STRING)
+# How batches hold them between stages: texts that repeat as numbers of a dictionary, other values of maps as views into the bytes that arrived.
+CODED = pa.dictionary(INT32, STRING)
+HELD_ATTRIBUTES = pa.map_(CODED, pa.string_view())
 HEADERS = pa.list_(pa.struct([pa.field("key", STRING), pa.field("value", BINARY)]))
 # Where Arrow gets a bare Python value it infers its type, and for that looks on the disk for a module each time: a tenth of a millisecond.
 TRUE, FALSE = pa.scalar(True, BOOL), pa.scalar(False, BOOL)
@@ -47,11 +50,18 @@ class Table:
     comment: str
     columns: tuple[Column, ...]
     sort_by: tuple[str, ...]
+    coded: frozenset[str] = frozenset()  # columns that batches hold as CODED or HELD_ATTRIBUTES
 
     @cached_property
     def arrow(self) -> pa.Schema:
         """The Arrow schema, partition column first, with each column's comment in its field metadata."""
         return pa.schema([column.field for column in self.columns])
+
+    @cached_property
+    def held(self) -> pa.Schema:
+        """The same as batches between stages hold it."""
+        held = {STRING: CODED, ATTRIBUTES: HELD_ATTRIBUTES}
+        return pa.schema([field.with_type(held[field.type]) if field.name in self.coded else field for field in self.arrow])
 
 
 PARTITION_COLUMN = Column("day", DATE, "UTC date of the event time; of the Kafka timestamp where the event time is not plausible. Partition column.", True)

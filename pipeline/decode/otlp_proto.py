@@ -61,7 +61,7 @@ def _check_rows(count: int) -> None:
 def _spans(data: Any, record: int, rows: Rows) -> None:
     groups = [(_resource(group, rows), scope, scope.spans) for group in data.resource_spans for scope in group.scope_spans]
     spans = [span for _, _, spans in groups for span in spans]
-    kept = [_attributes(span.attributes) for span in spans]
+    kept = [attributes_of(span.attributes) for span in spans]
     statuses = [span.status for span in spans]
     rows.spans.extend(
         len(spans),
@@ -91,7 +91,7 @@ def _spans(data: Any, record: int, rows: Rows) -> None:
 def _logs(data: Any, record: int, rows: Rows) -> None:
     groups = [(_resource(group, rows), scope, scope.log_records) for group in data.resource_logs for scope in group.scope_logs]
     logs = [log for _, _, logs in groups for log in logs]
-    kept = [_attributes(log.attributes) for log in logs]
+    kept = [attributes_of(log.attributes) for log in logs]
     rows.logs.extend(
         len(logs),
         _common(groups, record, len(logs))
@@ -104,7 +104,7 @@ def _logs(data: Any, record: int, rows: Rows) -> None:
             "observed_unix_nano": [log.observed_time_unix_nano or None for log in logs],
             "severity_number": [log.severity_number for log in logs],
             "severity_text": [log.severity_text or None for log in logs],
-            "body": [text(log.body, _unfold) for log in logs],
+            "body": [text(log.body, unfold) for log in logs],
             "event_name": [log.event_name or None for log in logs],
             "dropped_attributes_count": [log.dropped_attributes_count + left_out for log, (_, left_out) in zip(logs, kept, strict=True)],
             "attributes": [attributes for attributes, _ in kept],
@@ -132,7 +132,7 @@ def _resource(group: Any, rows: Rows) -> int:
     """The resource's number; one that the batch has seen already, byte for byte, keeps its number."""
     resource, schema_url = group.resource, group.schema_url or None
     key = ("otlp_proto", resource.SerializeToString(), schema_url)
-    return rows.intern(key, lambda: with_dropped(_attributes(resource.attributes), resource.dropped_attributes_count), schema_url)
+    return rows.intern(key, lambda: with_dropped(attributes_of(resource.attributes), resource.dropped_attributes_count), schema_url)
 
 
 def _scope(group: Any) -> dict[str, Any]:
@@ -140,20 +140,20 @@ def _scope(group: Any) -> dict[str, Any]:
     return {
         "scope_name": scope.name or None,
         "scope_version": scope.version or None,
-        "scope_attributes": with_dropped(_attributes(scope.attributes), scope.dropped_attributes_count),
+        "scope_attributes": with_dropped(attributes_of(scope.attributes), scope.dropped_attributes_count),
         "scope_schema_url": group.schema_url or None,
     }
 
 
 def _event(event: Any) -> dict[str, Any]:
-    kept, left_out = _attributes(event.attributes)
+    kept, left_out = attributes_of(event.attributes)
     nanos = signed_nanos(event.time_unix_nano, kept)
     dropped = event.dropped_attributes_count + left_out
     return {"time_unix_nano": nanos, "name": event.name, "attributes": list(kept.items()), "dropped_attributes_count": dropped}
 
 
 def _link(link: Any) -> dict[str, Any]:
-    kept, left_out = _attributes(link.attributes)
+    kept, left_out = attributes_of(link.attributes)
     return {
         "trace_id": link.trace_id.hex() or None,
         "span_id": link.span_id.hex() or None,
@@ -164,9 +164,9 @@ def _link(link: Any) -> dict[str, Any]:
     }
 
 
-def _attributes(items: Any) -> tuple[Attributes, int]:
+def attributes_of(items: Any) -> tuple[Attributes, int]:
     if len(items) > limits.attributes_per_row_max:
-        return attributes(((item.key, item.value) for item in items), _unfold)
+        return attributes(((item.key, item.value) for item in items), unfold)
     kept: Attributes = {}
     for item in items:  # most attributes are strings or integers: they are spared the calls
         value = item.value
@@ -176,11 +176,11 @@ def _attributes(items: Any) -> tuple[Attributes, int]:
         elif value.WhichOneof("value") == "int_value":
             kept[item.key] = str(value.int_value)
         else:
-            kept[item.key] = text(value, _unfold)
+            kept[item.key] = text(value, unfold)
     return kept, 0
 
 
-def _unfold(value: Any) -> Any:
+def unfold(value: Any) -> Any:
     which = value.WhichOneof("value")
     if which == "string_value":
         return value.string_value

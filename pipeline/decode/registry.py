@@ -5,8 +5,14 @@ its neighbors with it. A new encoding is a file beside this one and a line in DE
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tracebraid.pipeline.decode.json_logs import decode_json
 from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
@@ -15,9 +21,12 @@ from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_sign
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_text, json_holds_otlp, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
+from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_spans
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Records
+from tracebraid.schemas.records import WALKED_SPANS
+from tracebraid.schemas.table import INT32
 
 DECODER_VERSION = 2  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
@@ -42,14 +51,42 @@ _CONTENT_TYPES = {
 _MESSAGE_FORMATS = {"otlp": "protobuf"}
 
 
-def decode(records: Records) -> Decoded:
-    """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none."""
+def decode(records: Records, *, kernels: bool = True) -> Decoded:
+    """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none.
+
+    `kernels`: false leaves every record to the reference decoders, which read the same, slower.
+    """
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
+    walked = _walk(records) if kernels else None
+    done = walked.records if walked else np.zeros(records.batch.num_rows, np.bool_)
     try:
-        return _read_all(records, {}).finish()
+        decoded = _read_all(records, {}, done).finish()
     except Exception:
-        return _read_all(records, _unfinished(records)).finish()
+        decoded = _read_all(records, _unfinished(records, done), done).finish()
+    return _with_walked(decoded, walked) if walked else decoded
+
+
+def _walk(records: Records) -> Walked | None:
+    """What compiled kernels read: records that are OTLP spans in protobuf beyond doubt."""
+    values = records.batch.column("value")
+    if records.encoding not in ("auto", "otlp_proto") or not len(values):
+        return None
+    wanted = may_be_walked(values)
+    if records.encoding == "auto":
+        for record, named in _named_encodings(records).items():
+            wanted[record] &= named == "protobuf"
+    try:
+        return walk_spans(values, wanted) if wanted.any() else None
+    except Exception:  # a fault of ours: the reference decoders read them all
+        return None
+
+
+def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
+    first = decoded.resources.num_rows
+    place = walked.spans.schema.get_field_index("resource")
+    spans = walked.spans.set_column(place, WALKED_SPANS.field(place), pc.add(walked.spans.column(place), pa.scalar(first, INT32)))
+    return replace(decoded, walked=spans, resources=pa.concat_batches([decoded.resources, walked.resources]))
 
 
 def choose(value: bytes, named: str | None) -> tuple[str, Read]:
@@ -111,10 +148,12 @@ def _configured(encoding: str, value: bytes) -> Read:
     return partial(DECODERS[encoding], value)
 
 
-def _read_all(records: Records, refused: Mapping[int, str]) -> Rows:
-    rows, headers = Rows(), _named_encodings(records)
-    for record, scalar in enumerate(records.batch.column("value")):
-        value: bytes | None = scalar.as_py()
+def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np.bool_]) -> Rows:
+    rows, values = Rows(), records.batch.column("value")
+    left = np.flatnonzero(~done).tolist()
+    headers = _named_encodings(records) if left else {}
+    for record in left:
+        value: bytes | None = values[record].as_py()
         mark, encoding = rows.mark(), records.encoding
         try:
             if value and len(value) > limits.record_bytes_max:
@@ -154,13 +193,13 @@ def _reject(rows: Rows, mark: tuple[int, int, int, int], record: int, error: Dec
     rows.rejects.append(values)
 
 
-def _unfinished(records: Records) -> dict[int, str]:
+def _unfinished(records: Records, done: npt.NDArray[np.bool_]) -> dict[int, str]:
     """Records whose rows Arrow does not take (text that is no Unicode, a number beyond its column), found by finishing each by itself."""
     found = {}
-    for record in range(records.batch.num_rows):
+    for record in np.flatnonzero(~done).tolist():
         alone = Records(records.partition, records.batch.slice(record, 1), records.encoding, records.tenant)
         try:
-            _read_all(alone, {}).finish()
+            _read_all(alone, {}, np.zeros(1, np.bool_)).finish()
         except Exception as error:
             found[record] = f"{type(error).__name__}: {error}"
     return found

@@ -171,3 +171,9 @@ def _explain(error: ValidationError, origins: Mapping[str, str], source: str) ->
 def _meant(name: str, known: Iterable[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1, cutoff=0.7)
     return f" (did you mean {prefix}{close[0]}?)" if close else ""
+
+
+def cache_directory() -> Path:
+    """Where what can be made again may be kept: tracebraid's part of the user's cache; it need not be there, or be writable."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    return (Path(named) if named else Path(os.path.expanduser("~")) / ".cache") / "tracebraid"

@@ -41,6 +41,7 @@ poll_wait_s = 0.1
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 8 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 stall_s = 120.0  # records wait at the broker, and none comes for so long
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read

@@ -73,6 +73,7 @@ class Decoded:
 
     spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
     dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty').
+    walked: spans that compiled walkers read, schemas.records.WALKED_SPANS; of other records than those in `spans`.
     """
 
     spans: pa.RecordBatch
@@ -80,15 +81,17 @@ class Decoded:
     resources: pa.RecordBatch
     rejects: pa.RecordBatch
     dropped: Counter[str] = field(default_factory=Counter)
+    walked: pa.RecordBatch | None = None
 
     @property
     def rows_in(self) -> int:
-        return int(self.spans.num_rows + self.logs.num_rows + self.rejects.num_rows) + self.dropped.total()
+        walked = self.walked.num_rows if self.walked else 0
+        return int(walked + self.spans.num_rows + self.logs.num_rows + self.rejects.num_rows) + self.dropped.total()
 
 
 @dataclass(frozen=True, slots=True)
 class Normalized:
-    """Rows as the tables hold them. spans, logs, rejects: the Arrow schemas of schemas.spans, logs, rejects (partition column and all).
+    """Rows as the tables hold them. spans, logs, rejects: of the tables' held schemas (partition column and all).
 
     counted: (what, service) → rows, e.g. ('clock_skew', 'checkout'), ('invalid_trace_id', 'checkout').
     event_time_us: earliest and latest plausible event time, microseconds since 1970; None without one.

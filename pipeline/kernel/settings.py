@@ -108,6 +108,7 @@ class IngestSettings(_Section):
     flush_age_s: float = Field(default=15.0, gt=0, le=3600, description="Commit when the open cycle is this many seconds old.")
     flush_records: int = Field(default=0, ge=0, description="Commit when the open cycle holds this many records; 0 for no such bound.")
     tenant_header: str = Field(default="", description="Record header whose value is the tenant; '' for none.")
+    kernels: bool = Field(default=True, description="Decode by compiled kernels where they can; false for the reference decoders, which read the same, slower.")
 
     @field_validator("start")
     @classmethod

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.event_time import measured
+from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.route import routes
 from tracebraid.schemas.table import FALSE, INT64
 
@@ -84,7 +85,7 @@ def select(measure: Compiled, batch: pa.RecordBatch) -> Selection | None:
     """None where no row is the measure's."""
     chosen = measure.select(batch)
     if chosen is not None:
-        batch = batch.filter(pc.fill_null(chosen, FALSE))
+        batch = take_rows(batch, np.flatnonzero(pc.fill_null(chosen, FALSE).to_numpy(zero_copy_only=False)))
     if not batch.num_rows:
         return None
     return Selection(batch, event_times(batch), _distinct(measure.label_arrays(batch), batch.num_rows))

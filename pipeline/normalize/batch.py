@@ -9,6 +9,7 @@ from collections import Counter
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.held import as_held, one_batch
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.logs import normalize_logs
@@ -31,15 +32,19 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
     resources = NormalizedResources.of(decoded.resources)
     counted: Counter[tuple[str, str]] = Counter()
     ranges: list[int] = []
-    tables = []
-    for table, rows, normalize_rows in ((SPANS, decoded.spans, normalize_spans), (LOGS, decoded.logs, normalize_logs)):
-        if not rows.num_rows:  # most batches hold one signal: the other costs nothing
-            tables.append(_none(table))
+    found: dict[str, list[pa.RecordBatch]] = {"spans": [], "logs": []}
+    for table, rows, normalize_rows in (
+        (SPANS, decoded.walked, normalize_spans),
+        (SPANS, decoded.spans, normalize_spans),
+        (LOGS, decoded.logs, normalize_logs),
+    ):
+        if rows is None or not rows.num_rows:  # most batches hold one signal: the other costs nothing
             continue
         batch, noticed, plausible_us = _assemble(table, rows, normalize_rows(context, rows, resources), resources, context)
-        tables.append(batch)
+        found[table.name].append(batch)
         counted += noticed
         ranges.extend(plausible_us or ())
+    tables = [one_batch(found[table.name], table.held) if found[table.name] else _none(table) for table in (SPANS, LOGS)]
     rejects = normalize_rejects(decoded.rejects, context) if decoded.rejects.num_rows else _none(REJECTS)
     normalized = Normalized(tables[0], tables[1], rejects, counted, (min(ranges), max(ranges)) if ranges else None)
     kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
@@ -49,7 +54,7 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
 
 
 def _none(table: Table) -> pa.RecordBatch:
-    return pa.record_batch([pa.array([], kind) for kind in table.arrow.types], schema=table.arrow)
+    return pa.record_batch([as_held(pa.array([], kind), held) for kind, held in zip(table.arrow.types, table.held.types, strict=True)], schema=table.held)
 
 
 def _assemble(
@@ -64,4 +69,4 @@ def _assemble(
     columns |= part.columns
     columns["day"] = placed.day
     noticed = part.noticed + count_by_service("clock_skew", placed.skewed, columns["service_name"])
-    return pa.record_batch([columns[name] for name in table.arrow.names], schema=table.arrow), noticed, placed.plausible_us
+    return pa.record_batch([as_held(columns[field.name], field.type) for field in table.held], schema=table.held), noticed, placed.plausible_us

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.held import constant, plain
 from tracebraid.pipeline.kernel.records import Records
 from tracebraid.schemas.table import INT32, STRING, TIMESTAMP
 
@@ -21,14 +22,14 @@ _YEAR_10000_MS = 253_402_300_800_000
 class Context:
     """One Records as arrays by record.
 
-    offsets: int64. kafka_us: int64, microseconds since 1970, brought into the years 1970..9999. tenants: string, no nulls.
+    offsets: int64. kafka_us: int64, microseconds since 1970, brought into the years 1970..9999. tenants: CODED, no nulls.
     now_us: when the rows are normalized, microseconds since 1970.
     """
 
     records: Records
     offsets: pa.Int64Array
     kafka_us: pa.Int64Array
-    tenants: pa.StringArray
+    tenants: pa.DictionaryArray
     now_us: int
 
     @classmethod
@@ -46,9 +47,9 @@ class Context:
         partition, rows = self.records.partition, len(record)
         return {
             "tenant": self.tenants.take(record),
-            "kafka_cluster": pa.repeat(pa.scalar(partition.cluster, STRING), rows),
-            "kafka_topic": pa.repeat(pa.scalar(partition.topic, STRING), rows),
-            "kafka_topic_id": pa.repeat(pa.scalar(partition.topic_id, STRING), rows),
+            "kafka_cluster": constant(partition.cluster, rows),
+            "kafka_topic": constant(partition.topic, rows),
+            "kafka_topic_id": constant(partition.topic_id, rows),
             "kafka_partition": pa.repeat(pa.scalar(partition.number, INT32), rows),
             "kafka_offset": self.offsets.take(record),
             "record_index": record_index,
@@ -70,18 +71,19 @@ class Part:
     noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def count_by_service(what: str, chosen: pa.BooleanArray, service_name: pa.StringArray) -> Counter[tuple[str, str]]:
+def count_by_service(what: str, chosen: pa.BooleanArray, service_name: pa.Array) -> Counter[tuple[str, str]]:
     """(what, service) → how many rows are `chosen`; service '' where it is null."""
-    services = service_name.filter(chosen).fill_null("")
+    if not chosen.true_count:
+        return Counter()
+    services = plain(service_name.filter(chosen)).fill_null("")
     return Counter({(what, pair["values"]): pair["counts"] for pair in pc.value_counts(services).to_pylist()})
 
 
-def _tenants(records: Records, tenant_header: str) -> pa.StringArray:
-    rows = records.batch.num_rows
+def _tenants(records: Records, tenant_header: str) -> pa.DictionaryArray:
     if not tenant_header:
-        return pa.repeat(pa.scalar(records.tenant, STRING), rows)
+        return constant(records.tenant, records.batch.num_rows)
     named = []
     for headers in records.batch.column("headers").to_pylist():
         values = [header["value"] for header in headers or () if header["key"] == tenant_header and header["value"] is not None]
         named.append(values[-1].decode("utf-8", "replace") if values else records.tenant)  # the last wins, as in Kafka's lastHeader
-    return pa.array(named, STRING)
+    return pa.array(named, STRING).dictionary_encode()

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
@@ -52,7 +53,7 @@ def normalize_logs(context: Context, logs: pa.RecordBatch, resources: Normalized
     noticed: ('invalid_trace_id', service) and ('invalid_span_id', service).
     """
     columns = _both_forms(context, logs)
-    from_resource = resources.service_name(logs.column("resource"))
+    from_resource = plain(resources.service_name(logs.column("resource")))
     own_service = columns.pop("service")
     service_name = pc.coalesce(own_service, from_resource)
     noticed: Counter[tuple[str, str]] = Counter()

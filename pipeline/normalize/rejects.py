@@ -9,6 +9,7 @@ import hashlib
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.held import as_held
 from tracebraid.pipeline.normalize.context import Context
 from tracebraid.pipeline.normalize.time import place
 from tracebraid.schemas.rejects import REJECTS
@@ -35,4 +36,4 @@ def normalize_rejects(rejects: pa.RecordBatch, context: Context) -> pa.RecordBat
         "value_bytes": pa.array([heads[number][1] for number in numbers], INT64),
         "value_sha256": pa.array([heads[number][2] for number in numbers], STRING),
     }
-    return pa.record_batch([columns[name] for name in REJECTS.arrow.names], schema=REJECTS.arrow)
+    return pa.record_batch([as_held(columns[field.name], field.type) for field in REJECTS.held], schema=REJECTS.held)

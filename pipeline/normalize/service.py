@@ -5,27 +5,31 @@ In: schemas.records.RESOURCES. Out: the columns of schemas.semconv.RESOURCE, `re
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
+from tracebraid.pipeline.kernel.held import as_held, take
 from tracebraid.pipeline.normalize.attributes import promote
 from tracebraid.schemas.semconv import RESOURCE
+from tracebraid.schemas.table import HELD_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizedResources:
-    """The resources of one batch as the tables' columns, a row a resource; string columns have nulls, `resource_attributes` has none."""
+    """The resources of one batch as the tables' columns, a row a resource; as schemas.table holds them; `resource_attributes` has no nulls."""
 
     columns: dict[str, pa.Array]
 
     @classmethod
     def of(cls, resources: pa.RecordBatch) -> "NormalizedResources":
         columns, rest = promote(resources.column("attributes"), RESOURCE)
-        named = dict(zip((promoted.column for promoted in RESOURCE), columns, strict=True))
-        return cls({**named, "resource_attributes": rest, "resource_schema_url": resources.column("schema_url")})
+        named = {promoted.column: column.dictionary_encode() for promoted, column in zip(RESOURCE, columns, strict=True)}  # rows then take numbers, not texts
+        return cls({**named, "resource_attributes": as_held(rest, HELD_ATTRIBUTES), "resource_schema_url": resources.column("schema_url").dictionary_encode()})
 
     def take(self, resource: pa.Int32Array) -> dict[str, pa.Array]:
         """The same columns for rows with these `resource` numbers."""
-        return {name: column.take(resource) for name, column in self.columns.items()}
+        rows = resource.to_numpy().astype(np.int64)
+        return {name: take(column, rows) for name, column in self.columns.items()}
 
-    def service_name(self, resource: pa.Int32Array) -> pa.StringArray:
+    def service_name(self, resource: pa.Int32Array) -> pa.DictionaryArray:
         return self.columns["service_name"].take(resource)

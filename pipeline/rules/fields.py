@@ -11,6 +11,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.rules.errors import ExpressionError, meant
 from tracebraid.pipeline.rules.kernels import entries
 from tracebraid.pipeline.rules.syntax import Entry, Name
@@ -101,7 +102,7 @@ def _type(arrow: pa.DataType) -> Type:
 
 def _column(name: str) -> Read:
     def read(batch: pa.RecordBatch) -> pa.Array:
-        column = batch.column(name)
+        column = plain(batch.column(name))
         return pc.cast(column, pa.int64()) if pa.types.is_integer(column.type) else column
 
     return read

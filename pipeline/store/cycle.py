@@ -5,11 +5,14 @@ In: normalized batches, in the order of their offsets. Out: a Cycle for `Lake.co
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.limits import MIB
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
+from tracebraid.pipeline.kernel.settings import IngestSettings
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
 
 
@@ -45,9 +48,8 @@ class OpenCycle:
         self.bytes = 0
         self.records = 0
 
-    def is_small(self, flush_mib: int) -> bool:
-        """Whether it has rows, and would fit twice into what a cycle may hold."""
-        return 0 < self.bytes <= flush_mib * MIB // 2
+    def is_full(self, bounds: IngestSettings) -> bool:
+        return self.bytes >= bounds.flush_mib * MIB or 0 < bounds.flush_records <= self.records
 
     def add(self, records: Records, decoded: Decoded, normalized: Normalized, held: Held, next_offset: int) -> None:
         """Take the rows of one batch. `held`: the partition's ledger; `next_offset`: where its open interval would begin.
@@ -63,7 +65,7 @@ class OpenCycle:
             part.rows[table] += rest.num_rows
             if rest.num_rows:
                 part.batches[table].append(rest)
-                self.bytes += rest.nbytes
+                self.bytes += rest.get_total_buffer_size()
         for (offset, _), table in held.ahead.items():
             part.rows[table] += since <= offset < records.next_offset  # from the interval's start: their record may be gone from the topic
         part.rows["dropped"] += decoded.dropped.total()
@@ -76,7 +78,7 @@ class OpenCycle:
         """Drop what one partition holds: its owner is another consumer now, and replays it."""
         part = self._open.pop(partition, None)
         if part:
-            self.bytes -= sum(batch.nbytes for batches in part.batches.values() for batch in batches)
+            self.bytes -= sum(batch.get_total_buffer_size() for batches in part.batches.values() for batch in batches)
             self.records -= part.records_in
 
     def close(self, group: str, decoder_version: int) -> Cycle:
@@ -123,4 +125,5 @@ def _not_held(batch: pa.RecordBatch, held: Held) -> pa.RecordBatch:
     if not held.ahead or not batch.num_rows:
         return batch
     offsets, indexes = batch.column("kafka_offset").to_pylist(), batch.column("record_index").to_pylist()
-    return batch.filter(pa.array([position not in held.ahead for position in zip(offsets, indexes, strict=True)], pa.bool_()))
+    fresh = [row for row, position in enumerate(zip(offsets, indexes, strict=True)) if position not in held.ahead]
+    return take_rows(batch, np.array(fresh, np.int64))

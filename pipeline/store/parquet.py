@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tracebraid.pipeline.kernel.held import one_batch, take_rows
 from tracebraid.pipeline.kernel.limits import row_group_rows_max
 from tracebraid.pipeline.store.files import File, Files
 from tracebraid.pipeline.store.statistics import file_statistics
@@ -62,11 +64,12 @@ def write_rows(table: Table, batches: Sequence[pa.RecordBatch], files: Files, ah
 
 def encode_rows(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded]:
     """One file a day, rows in the table's order (nulls last). `batches`: of the table's Arrow schema, in any order."""
-    rows = pa.Table.from_batches(batches, schema=table.arrow)  # in chunks: take copies a column at a time, so the cycle is in memory twice, not thrice
-    if rows.num_rows == 0:
+    batches = [batch for batch in batches if batch.num_rows]
+    if not batches:
         return []
     keys = [(DAY, "ascending"), *((name, "ascending") for name in table.sort_by)]
-    rows = rows.take(pc.sort_indices(rows, keys))
+    whole = one_batch(batches, table.held)
+    rows = pa.Table.from_batches([take_rows(whole, pc.sort_indices(whole, keys).to_numpy().astype(np.int64))])
     runs = pc.run_end_encode(rows.column(DAY).combine_chunks())
     encoded = []
     start = 0

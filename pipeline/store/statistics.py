@@ -60,6 +60,9 @@ def file_statistics(rows: pa.Table) -> str:
 
 def _bounds(column: pa.ChunkedArray) -> tuple[str | int | None, str | int | None]:
     """A value that none is below and one that none is above, as JSON has them; None where there is no such value."""
+    if pa.types.is_dictionary(column.type):
+        whole = column.combine_chunks()
+        column = pa.chunked_array([whole.dictionary.take(pc.unique(whole.indices.drop_null()))])
     kind = column.type
     extremes = pc.min_max(column.cast(pa.int64()) if pa.types.is_timestamp(kind) else column).as_py()
     least, most = extremes["min"], extremes["max"]

@@ -45,6 +45,7 @@ HOMES = {
     "pyarrow.parquet": ("pipeline.store", "pipeline.tier", "pipeline.verify"),
     "duckdb": ("pipeline.query", "pipeline.tier"),
     "lark": ("pipeline.rules",),
+    "numba": ("pipeline.kernel.compiled",),
     "urllib3": ("pipeline.notify",),
     "yaml": ("pipeline.rules",),
     "time": ("pipeline.kernel.clock",),

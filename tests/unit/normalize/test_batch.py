@@ -25,7 +25,7 @@ def test_rows_in_are_rows_kept_rejected_and_dropped() -> None:
     normalized = normalize(records, decoded, now_us=NOW_US)
     assert (normalized.spans.num_rows, normalized.logs.num_rows, normalized.rejects.num_rows, decoded.dropped.total()) == (4, 1, 1, 1)
     assert decoded.rows_in == 7
-    assert (normalized.spans.schema, normalized.logs.schema, normalized.rejects.schema) == (SPANS.arrow, LOGS.arrow, REJECTS.arrow)
+    assert (normalized.spans.schema, normalized.logs.schema, normalized.rejects.schema) == (SPANS.held, LOGS.held, REJECTS.held)
 
 
 def test_provenance() -> None:

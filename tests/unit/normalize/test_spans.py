@@ -82,6 +82,6 @@ def test_resource_columns() -> None:
 
 def test_the_schema_is_the_tables() -> None:
     for found in (normalized(), normalized({})):
-        assert found.spans.schema.equals(SPANS.arrow, check_metadata=True)
+        assert found.spans.schema.equals(SPANS.held, check_metadata=True)
         found.spans.validate(full=True)
         assert isinstance(found.spans, pa.RecordBatch)

@@ -1,0 +1,124 @@
+"""What walkers write into: one array of int64, with offset tables over the bytes of a batch behind one another, of a size that is decided before the walk.
+
+In: the size of the batch. Out: the array, and its parts as numpy sees them. Never: room that a record asks for: one that needs more than its batch's bytes
+can earn is left to the reference decoder. One array, because numba counts references for every array that a function is given, and a walk is many small
+functions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebraid.schemas.semconv import SPAN
+from tracebraid.schemas.table import STRING
+
+Ints = npt.NDArray[np.int64]
+# Kinds of texts. Those of promoted columns follow: kind COLUMN + n is the n-th attribute of schemas.semconv.SPAN.
+KEY, NAME, TRACE_STATE, STATUS_MESSAGE, SCHEMA_URL, RESOURCE, SCOPE, COLUMN = range(8)
+KINDS = COLUMN + len(SPAN)
+COLUMNS = len(SPAN)
+_NAMES = [(column, name.encode()) for column, promoted in enumerate(SPAN) for name in promoted.names]
+NAMES = len(_NAMES)
+# The head of the array: counters; those before U_LISTS go back when a record is given up.
+U_ROWS, U_ITEMS, U_EVENTS, U_EVENT_ITEMS, U_LINKS, U_LINK_ITEMS, U_HARD, U_DIGITS, U_LISTS, U_FIELDS, U_TEXTS = range(11)
+# the value that was read last; where each part begins, and how much it holds; three words of scratch.
+V_KIND, V_START, V_LENGTH, V_NUMBER = range(16, 20)
+B_SLOTS, B_ENTRIES, B_COUNTS, B_ROWS, B_ITEMS, B_EVENTS, B_EVENT_ITEMS, B_LINKS, B_LINK_ITEMS, B_HARD, B_DIGITS = range(20, 31)
+B_CHOSEN, B_KEYS, B_NAMES, B_COLUMNS = range(31, 35)
+M_SLOTS, M_ENTRIES, M_ROWS, M_ITEMS, M_EVENTS, M_LINKS, M_HARD, M_DIGITS = range(40, 48)
+SCRATCH = 48
+BEFORE = 52  # the counters as they were before a record
+EXPECTED = 64  # the keys that came last at each place of a list
+_HEAD = 128
+# Words of one entry, row, item … and what they are. Places and numbers are -1 where there is none.
+ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 6, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
+E_HASH, E_KIND, E_OWNER, E_START, E_LENGTH, E_NUMBER = range(ENTRY)
+R_RECORD, R_INDEX, R_RESOURCE, R_SCOPE, R_TRACE, R_SPAN, R_PARENT, R_STATE, R_NAME, R_KIND, R_CODE, R_MESSAGE = range(12)
+R_START, R_END, R_FLAGS, R_DROPPED, R_EVENTS_DROPPED, R_LINKS_DROPPED, R_ITEMS, R_EVENTS, R_LINKS, R_COLUMNS = range(
+    12, 22
+)  # R_ITEMS to R_LINKS: where they end
+I_KEY, I_LOW, I_HIGH = range(ITEM)  # an item's key, below 0 where its value is null; Arrow's view of its value
+S_TIME, S_NAME, S_NAME_LENGTH, S_DROPPED, S_ITEMS = range(EVENT)
+L_TRACE, L_SPAN, L_STATE, L_STATE_LENGTH, L_FLAGS, L_DROPPED, L_ITEMS = range(LINK)
+H_LIST, H_ITEM, H_RECORD, H_START, H_LENGTH = range(HARD)  # values that are no plain text or integer: Python spells them
+C_KIND, C_START, C_LENGTH, C_NUMBER, C_ITEM = range(CHOSEN)  # in `chosen`
+K_START, K_LENGTH, K_NAME, K_LIST = range(KEYED)  # of a key: where it lies, which name it is, the list it was last in
+N_LENGTH, N_COLUMN, N_TEXT = range(3)  # of a name; its bytes follow, eight a word
+KEYS_MAX = 1 << 16
+NULL_KEY = -(1 << 40)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """words: the array, as kernels take it. The other methods show parts of it, as far as they are filled."""
+
+    words: Ints
+
+    @classmethod
+    def of(cls, size: int, texts: int) -> "Memory":
+        """For a batch of `size` bytes, and that many texts. Pages that are not written to cost nothing."""
+        slots = 1 << (2 * max(texts, 512)).bit_length()
+        rows, items, few = size // 24 + 16, size // 5 + 16, size // 8 + 16
+        sizes = [slots, slots // 2 * ENTRY, KINDS, rows * ROW, items * ITEM, few * EVENT, items * ITEM, few * LINK, items * ITEM, few * HARD, few * DIGITS]
+        sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS]
+        begins = np.cumsum([_HEAD, *sizes])
+        words = np.empty(int(begins[-1]), np.int64)
+        words[:_HEAD] = 0
+        words[B_SLOTS : B_COLUMNS + 1] = begins[:-1]
+        words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
+        words[EXPECTED:_HEAD] = -1
+        words[begins[0] : begins[1]] = -1
+        words[words[B_COUNTS] : words[B_COUNTS] + KINDS] = 0
+        words[words[B_CHOSEN] : words[B_CHOSEN] + NAMES * CHOSEN] = -1
+        words[words[B_COLUMNS] :] = [attribute.type == STRING for attribute in SPAN]
+        for number, (column, name) in enumerate(_NAMES):
+            begin = words[B_NAMES] + number * NAMED
+            words[begin : begin + N_TEXT] = len(name), column
+            words[begin + N_TEXT : begin + NAMED] = np.frombuffer(name.ljust(8 * (NAMED - N_TEXT), b"\0"), "<i8")
+        return cls(words)
+
+    def _part(self, begin: int, count: int, width: int) -> npt.NDArray[np.int64]:
+        start = int(self.words[begin])
+        part: Ints = self.words[start : start + count * width].reshape(count, width)
+        return part
+
+    def count(self, counter: int) -> int:
+        return int(self.words[counter])
+
+    @property
+    def rows(self) -> Ints:
+        """[ROW, rows]: a column after the other, so that each is an array."""
+        start, room = int(self.words[B_ROWS]), int(self.words[M_ROWS])
+        columns: Ints = self.words[start : start + ROW * room].reshape(ROW, room)
+        return columns[:, : self.count(U_ROWS)]
+
+    @property
+    def hard(self) -> Ints:
+        return self._part(B_HARD, self.count(U_HARD), HARD)
+
+    @property
+    def digits(self) -> npt.NDArray[np.uint8]:
+        return self._part(B_DIGITS, self.count(U_DIGITS), DIGITS).reshape(-1).view(np.uint8)
+
+    @property
+    def events(self) -> Ints:
+        return self._part(B_EVENTS, self.count(U_EVENTS), EVENT)
+
+    @property
+    def links(self) -> Ints:
+        return self._part(B_LINKS, self.count(U_LINKS), LINK)
+
+    def items(self, which: int) -> Ints:
+        """0: of spans, 1: of events, 2: of links."""
+        begin, counter = ((B_ITEMS, U_ITEMS), (B_EVENT_ITEMS, U_EVENT_ITEMS), (B_LINK_ITEMS, U_LINK_ITEMS))[which]
+        return self._part(begin, self.count(counter), ITEM)
+
+    def texts(self, kind: int) -> Ints:
+        """The entries of a kind, by number."""
+        entries = self._part(B_ENTRIES, self.count(U_TEXTS), ENTRY)
+        of_kind: Ints = entries[entries[:, E_KIND] == kind]
+        return of_kind
+
+
+assert max(len(name) for _, name in _NAMES) <= 8 * (NAMED - N_TEXT)

@@ -1,0 +1,150 @@
+"""Attributes that have columns, while their span is walked.
+
+In: the items of one span. Out: the row's promoted columns, and its other items. Never: another choice than pipeline.normalize.attributes makes of the same
+map: the first of an attribute's names that the span has, with a value that fits; the others stay items.
+"""
+
+import numpy as np
+
+from tracebraid.pipeline.decode.walkers.memory import (
+    B_CHOSEN,
+    B_COLUMNS,
+    B_HARD,
+    B_ITEMS,
+    B_KEYS,
+    B_NAMES,
+    B_ROWS,
+    C_ITEM,
+    C_KIND,
+    C_LENGTH,
+    C_NUMBER,
+    C_START,
+    CHOSEN,
+    COLUMN,
+    COLUMNS,
+    H_ITEM,
+    H_LIST,
+    HARD,
+    I_KEY,
+    ITEM,
+    K_NAME,
+    KEYED,
+    M_ROWS,
+    N_COLUMN,
+    NAMED,
+    NAMES,
+    NULL_KEY,
+    R_COLUMNS,
+    U_HARD,
+    U_ITEMS,
+    V_KIND,
+    Ints,
+)
+from tracebraid.pipeline.decode.walkers.texts import FULL, intern
+from tracebraid.pipeline.decode.walkers.values import GROW, INT, LEFT, OK, TEXT
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number
+from tracebraid.pipeline.kernel.compiled import compiled
+
+NONE = -(1 << 40)  # in a column of integers
+_NO_TEXT = -1  # in a column of texts
+_TAKEN = 2 * NULL_KEY
+
+
+@compiled
+def note_value(memory: Ints, item: Number) -> None:
+    """Remember the value that was read last, where its key is a promoted attribute's name."""
+    key = memory[memory[B_ITEMS] + item * ITEM + I_KEY]
+    name = memory[memory[B_KEYS] + key * KEYED + K_NAME] if key >= 0 else np.int64(-1)
+    if name >= 0:
+        chosen = memory[B_CHOSEN] + name * CHOSEN
+        memory[chosen + C_ITEM] = item
+        for field in range(4):
+            memory[chosen + field] = memory[V_KIND + field]
+
+
+@compiled
+def forget_values(memory: Ints) -> None:
+    for name in range(NAMES):
+        memory[memory[B_CHOSEN] + name * CHOSEN + C_ITEM] = -1
+
+
+@compiled
+def promote_items(memory: Ints, data: Bytes, row: Number, first_item: Number, first_hard: Number) -> Number:
+    """Fill the row's promoted columns from what was noted since `first_item`, and close the gaps in the items."""
+    stride = memory[M_ROWS]
+    columns, taken, status = memory[B_ROWS] + row + R_COLUMNS * stride, 0, OK
+    for column in range(COLUMNS):
+        memory[columns + column * stride] = _NO_TEXT if memory[memory[B_COLUMNS] + column] else NONE
+    for name in range(NAMES):
+        chosen = memory[B_CHOSEN] + name * CHOSEN
+        item = memory[chosen + C_ITEM]
+        if item < 0:
+            continue
+        memory[chosen + C_ITEM] = -1
+        column = memory[memory[B_NAMES] + name * NAMED + N_COLUMN]
+        if status != OK:
+            continue
+        if memory[memory[B_COLUMNS] + column]:
+            if memory[columns + column * stride] != _NO_TEXT:
+                continue
+            if memory[chosen + C_KIND] != TEXT:
+                status = LEFT  # a number or a boolean in a column of texts: the reference spells it
+                continue
+            start = memory[chosen + C_START]
+            number = intern(memory, data, COLUMN + column, 0, (start, start + memory[chosen + C_LENGTH]))
+            if number == FULL:
+                status = GROW
+                continue
+        else:
+            number = _fitting(memory, data, chosen)
+            if number == NONE or memory[columns + column * stride] != NONE:
+                continue
+        memory[columns + column * stride] = number
+        memory[memory[B_ITEMS] + item * ITEM + I_KEY] = _TAKEN
+        taken += 1
+    if taken and status == OK:
+        _close_gaps(memory, first_item, first_hard)
+    return status
+
+
+@compiled
+def _fitting(memory: Ints, data: Bytes, chosen: Number) -> Number:
+    """The value as an integer of 32 bits, or NONE: an integer, or a text that is spelled as one is."""
+    kind, low, high = memory[chosen + C_KIND], -(1 << 31), (1 << 31) - 1
+    if kind == INT:
+        number = memory[chosen + C_NUMBER]
+        return number if low <= number <= high else np.int64(NONE)
+    start, length = memory[chosen + C_START], memory[chosen + C_LENGTH]
+    if kind != TEXT or not 1 <= length <= 11:
+        return np.int64(NONE)
+    negative = data[start] == 45
+    at, stop = start + (1 if negative else 0), start + length
+    if at == stop or (data[at] == 48 and length > 1):
+        return np.int64(NONE)
+    number = np.int64(0)
+    while at < stop:
+        digit = np.int64(data[at]) - 48
+        if not 0 <= digit <= 9:
+            return np.int64(NONE)
+        number = number * 10 + digit
+        at += 1
+    number = -number if negative else number
+    return number if low <= number <= high else np.int64(NONE)
+
+
+@compiled
+def _close_gaps(memory: Ints, first_item: Number, first_hard: Number) -> None:
+    hard, to, behind = first_hard, first_item, memory[U_HARD]
+    for item in range(first_item, memory[U_ITEMS]):
+        place, target = memory[B_ITEMS] + item * ITEM, memory[B_ITEMS] + to * ITEM
+        while hard < behind and (memory[memory[B_HARD] + hard * HARD + H_LIST] != 0 or memory[memory[B_HARD] + hard * HARD + H_ITEM] < item):
+            hard += 1
+        if memory[place + I_KEY] == _TAKEN:
+            continue
+        if hard < behind and memory[memory[B_HARD] + hard * HARD + H_ITEM] == item:
+            memory[memory[B_HARD] + hard * HARD + H_ITEM] = to
+            hard += 1
+        for word in range(ITEM):
+            memory[target + word] = memory[place + word]
+        to += 1
+    memory[U_ITEMS] = to

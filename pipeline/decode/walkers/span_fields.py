@@ -1,0 +1,225 @@
+"""Fields of a span beside its attributes, name and times: ids, status, events, links.
+
+In: where a field lies. Out: the row's cells, rows of events and links. Never: a field twice that protobuf would merge (status), an id of an unusual length:
+see spans.py.
+"""
+
+import numpy as np
+
+from tracebraid.pipeline.decode.walkers.memory import (
+    B_EVENT_ITEMS,
+    B_EVENTS,
+    B_LINK_ITEMS,
+    B_LINKS,
+    EVENT,
+    ITEM,
+    L_DROPPED,
+    L_FLAGS,
+    L_ITEMS,
+    L_SPAN,
+    L_STATE,
+    L_STATE_LENGTH,
+    L_TRACE,
+    LINK,
+    M_EVENTS,
+    M_ITEMS,
+    M_LINKS,
+    M_ROWS,
+    R_CODE,
+    R_DROPPED,
+    R_EVENTS_DROPPED,
+    R_FLAGS,
+    R_KIND,
+    R_LINKS_DROPPED,
+    R_MESSAGE,
+    R_PARENT,
+    R_SPAN,
+    R_STATE,
+    R_TRACE,
+    S_DROPPED,
+    S_ITEMS,
+    S_NAME,
+    S_NAME_LENGTH,
+    S_TIME,
+    STATUS_MESSAGE,
+    TRACE_STATE,
+    U_EVENT_ITEMS,
+    U_EVENTS,
+    U_LINK_ITEMS,
+    U_LINKS,
+    U_LISTS,
+    Ints,
+)
+from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
+from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, varint
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.compiled import compiled
+
+ATTRIBUTES_MAX = limits.attributes_per_row_max
+TAG_MAX = 1 << 32
+_UINT32 = 0xFFFFFFFF
+_WIRE_TYPES = (-1, 2, 2, 2, 2, 2, 0, 1, 1, 2, 0, 2, 0, 2, 0, 2, 5)  # of each field of Span
+
+
+@compiled
+def put_text(memory: Ints, data: Bytes, cell: Number, kind: Number, place: Pair) -> Number:
+    """The number of a text into a cell; EMPTY for an empty one."""
+    memory[cell] = number = text_number(memory, data, kind, place)
+    return OK if number >= EMPTY else GROW if number == FULL else LEFT
+
+
+@compiled
+def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair) -> Number:
+    """A field of a span that is not among the commonest.
+
+    `row`: where its row is in the first column; `field`: number and wire type; `place`: where its content lies.
+    """
+    number, kind = field
+    begin, end = place
+    if number > 16:
+        return OK  # a newer field
+    if kind != _WIRE_TYPES[number]:
+        return LEFT
+    if number == 1:
+        return _put_id(memory, row + R_TRACE * memory[M_ROWS], place, 16)
+    if number == 2:
+        return _put_id(memory, row + R_SPAN * memory[M_ROWS], place, 8)
+    if number == 4:
+        return _put_id(memory, row + R_PARENT * memory[M_ROWS], place, 8)
+    if number == 3:
+        return put_text(memory, data, row + R_STATE * memory[M_ROWS], TRACE_STATE, place)
+    if number == 6:
+        kind_number, _ = varint(data, begin, end)
+        memory[row + R_KIND * memory[M_ROWS]] = np.int64(np.int32(kind_number))
+    elif number == 10 or number == 12 or number == 14:
+        count, _ = varint(data, begin, end)
+        memory[row + (R_DROPPED if number == 10 else R_EVENTS_DROPPED if number == 12 else R_LINKS_DROPPED) * memory[M_ROWS]] = count & _UINT32
+    elif number == 11:
+        return _put_event(memory, data, begin, end)
+    elif number == 13:
+        return _put_link(memory, data, begin, end)
+    elif number == 15:
+        return _put_status(memory, data, row, begin, end)
+    elif number == 16:
+        memory[row + R_FLAGS * memory[M_ROWS]] = fixed32(data, begin)
+    return OK
+
+
+@compiled
+def _put_id(memory: Ints, cell: Number, place: Pair, length: Number) -> Number:
+    begin, end = place
+    if end != begin and end - begin != length:
+        return LEFT
+    memory[cell] = begin if end > begin else -1
+    return OK
+
+
+@compiled
+def _put_status(memory: Ints, data: Bytes, row: Number, start: Number, stop: Number) -> Number:
+    at = np.int64(start)
+    if memory[row + R_CODE * memory[M_ROWS]] != 0 or memory[row + R_MESSAGE * memory[M_ROWS]] != EMPTY:
+        return LEFT  # a second one: protobuf merges them
+    while at < stop:
+        tag, at = varint(data, at, stop)
+        if at < 0 or not 8 <= tag < TAG_MAX:
+            return LEFT
+        begin, at = content(data, at, stop, tag & 7)
+        if at < 0:
+            return LEFT
+        if tag == 0x12:
+            status = put_text(memory, data, row + R_MESSAGE * memory[M_ROWS], STATUS_MESSAGE, (begin, at))
+            if status != OK:
+                return status
+        elif tag == 0x18:
+            code, _ = varint(data, begin, at)
+            memory[row + R_CODE * memory[M_ROWS]] = np.int64(np.int32(code))
+        elif 2 <= tag >> 3 <= 3:
+            return LEFT
+    return OK
+
+
+@compiled
+def _put_sub_item(memory: Ints, data: Bytes, which: Number, first: Number, place: Pair) -> Number:
+    """An attribute of an event (which = 1) or a link (2)."""
+    counter = U_EVENT_ITEMS if which == 1 else U_LINK_ITEMS
+    number = memory[counter]
+    if number >= memory[M_ITEMS] or number - first >= ATTRIBUTES_MAX:
+        return LEFT
+    memory[counter] = number + 1
+    item = memory[B_EVENT_ITEMS if which == 1 else B_LINK_ITEMS] + number * ITEM
+    return put_item(memory, data, item, place, (which, number), 32 + (number - first))
+
+
+@compiled
+def _put_event(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
+    first, at, event = memory[U_EVENT_ITEMS], np.int64(start), memory[B_EVENTS] + memory[U_EVENTS] * EVENT
+    if memory[U_EVENTS] >= memory[M_EVENTS]:
+        return LEFT
+    memory[event : event + EVENT] = 0
+    memory[U_LISTS] += 1
+    while at < stop:
+        tag, at = varint(data, at, stop)
+        if at < 0 or not 8 <= tag < TAG_MAX:
+            return LEFT
+        begin, at = content(data, at, stop, tag & 7)
+        if at < 0:
+            return LEFT
+        if tag == 0x09:
+            memory[event + S_TIME] = fixed64(data, begin)
+            if memory[event + S_TIME] < 0:
+                return LEFT  # beyond int64: the reference keeps it among the attributes
+        elif tag == 0x12:
+            if not is_utf8(data, begin, at):
+                return LEFT
+            memory[event + S_NAME], memory[event + S_NAME_LENGTH] = begin, at - begin
+        elif tag == 0x1A:
+            status = _put_sub_item(memory, data, 1, first, (begin, at))
+            if status != OK:
+                return status
+        elif tag == 0x20:
+            count, _ = varint(data, begin, at)
+            memory[event + S_DROPPED] = count & _UINT32
+        elif tag >> 3 <= 4:
+            return LEFT
+    memory[event + S_ITEMS] = memory[U_EVENT_ITEMS]
+    memory[U_EVENTS] += 1
+    return OK
+
+
+@compiled
+def _put_link(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
+    first, at, link = memory[U_LINK_ITEMS], np.int64(start), memory[B_LINKS] + memory[U_LINKS] * LINK
+    if memory[U_LINKS] >= memory[M_LINKS]:
+        return LEFT
+    memory[link : link + LINK] = 0
+    memory[link + L_TRACE] = memory[link + L_SPAN] = -1
+    memory[U_LISTS] += 1
+    while at < stop:
+        tag, at = varint(data, at, stop)
+        if at < 0 or not 8 <= tag < TAG_MAX:
+            return LEFT
+        begin, at = content(data, at, stop, tag & 7)
+        if at < 0:
+            return LEFT
+        length, status = at - begin, OK
+        if tag == 0x0A:
+            status = _put_id(memory, link + L_TRACE, (begin, at), 16)
+        elif tag == 0x12:
+            status = _put_id(memory, link + L_SPAN, (begin, at), 8)
+        elif tag == 0x1A and is_utf8(data, begin, at):
+            memory[link + L_STATE], memory[link + L_STATE_LENGTH] = begin, length
+        elif tag == 0x22:
+            status = _put_sub_item(memory, data, 2, first, (begin, at))
+        elif tag == 0x28:
+            count, _ = varint(data, begin, at)
+            memory[link + L_DROPPED] = count & _UINT32
+        elif tag == 0x35:
+            memory[link + L_FLAGS] = fixed32(data, begin)
+        elif tag >> 3 <= 6:
+            return LEFT
+        if status != OK:
+            return status
+    memory[link + L_ITEMS] = memory[U_LINK_ITEMS]
+    memory[U_LINKS] += 1
+    return OK
