@@ -27,14 +27,27 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak_kib = 0
+        while (waited := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+            peak_kib = max(peak_kib, _peak_kib(process.pid))
+            time.sleep(0.02)
+        _, status, usage = waited
         wall_s = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read().decode(errors="replace")
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {text[-1500:]}")
-    return Run(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024, text)
+    return Run(usage.ru_utime + usage.ru_stime, wall_s, peak_kib / 1024, text)
+
+
+def _peak_kib(pid: int) -> int:
+    """Its high-water mark so far. Not wait4's ru_maxrss: a process begins with that of whoever forked it, and the one that made the spans is large."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            return next((int(line.split()[1]) for line in status if line.startswith("VmHWM")), 0)
+    except OSError:
+        return 0
 
 
 def parquet_bytes(lake: Path, table: str) -> int:

@@ -31,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from tracebraid.pipeline.decode.registry import DECODER_VERSION, decode
+from tracebraid.pipeline.decode.registry import DECODER_VERSION, Scratch, decode, pieces
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.backoff import Backoff
 from tracebraid.pipeline.kernel.clock import Clock
@@ -69,7 +69,7 @@ class Flow:
         self.stream = OpenStream(settings.stream, group) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
         self.last_lake_s = clock.monotonic_s()
-        self._aside = ThreadPoolExecutor(1, "encode")
+        self._aside, self._scratch = ThreadPoolExecutor(1, "encode"), Scratch()
 
     @property
     def records_read(self) -> int:
@@ -106,7 +106,7 @@ class Flow:
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded = decode(piece, kernels=self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min)
+            decoded = decode(piece, kernels=self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min, scratch=self._scratch)
             normalized = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header)
             first = piece.first_offset
             if first >= progress.lake_next:
@@ -236,7 +236,7 @@ class Ingest:
             self._no_doubt()
             self.starter.again()
             for records in self._before_gaps(found):
-                for piece in records.split(limits.decode_bytes_max):
+                for piece in pieces(records, kernels=self.settings.ingest.kernels):
                     self.flow.take(piece)
                     self.flow.encode_ahead()
                     if self.flow.lake_due():

@@ -22,12 +22,14 @@ from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_text, json_holds_otlp, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_spans
+from tracebraid.pipeline.decode.walkers.memory import Scratch
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.schemas.records import WALKED_SPANS
 from tracebraid.schemas.table import INT32
 
+__all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces"]
 DECODER_VERSION = 2  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
@@ -37,6 +39,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 }
 # How a record is read once its encoding is known: read(record, rows).
 Read = Callable[[int, Rows], None]
+_WALKED_SHARE = 0.9
 _BLANK = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_TYPES = {
@@ -51,14 +54,14 @@ _CONTENT_TYPES = {
 _MESSAGE_FORMATS = {"otlp": "protobuf"}
 
 
-def decode(records: Records, *, kernels: bool = True) -> Decoded:
+def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = None) -> Decoded:
     """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none.
 
-    `kernels`: false leaves every record to the reference decoders, which read the same, slower.
+    `kernels`: false leaves every record to the reference decoders, which read the same, slower. `scratch`: of the one before, to be used again.
     """
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
-    walked = _walk(records) if kernels else None
+    walked = _walk(records, scratch or Scratch()) if kernels else None
     done = walked.records if walked else np.zeros(records.batch.num_rows, np.bool_)
     try:
         decoded = _read_all(records, {}, done).finish()
@@ -67,7 +70,7 @@ def decode(records: Records, *, kernels: bool = True) -> Decoded:
     return _with_walked(decoded, walked) if walked else decoded
 
 
-def _walk(records: Records) -> Walked | None:
+def _walk(records: Records, scratch: Scratch) -> Walked | None:
     """What compiled kernels read: records that are OTLP spans in protobuf beyond doubt."""
     values = records.batch.column("value")
     if records.encoding not in ("auto", "otlp_proto") or not len(values):
@@ -77,7 +80,7 @@ def _walk(records: Records) -> Walked | None:
         for record, named in _named_encodings(records).items():
             wanted[record] &= named == "protobuf"
     try:
-        return walk_spans(values, wanted) if wanted.any() else None
+        return walk_spans(values, wanted, scratch) if wanted.any() else None
     except Exception:  # a fault of ours: the reference decoders read them all
         return None
 
@@ -87,6 +90,14 @@ def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
     place = walked.spans.schema.get_field_index("resource")
     spans = walked.spans.set_column(place, WALKED_SPANS.field(place), pc.add(walked.spans.column(place), pa.scalar(first, INT32)))
     return replace(decoded, walked=spans, resources=pa.concat_batches([decoded.resources, walked.resources]))
+
+
+def pieces(records: Records, *, kernels: bool) -> list[Records]:
+    """What to decode at once: all of it where kernels will read most; else few enough bytes that their Python objects fit into memory."""
+    values = records.batch.column("value")
+    if kernels and records.encoding in ("auto", "otlp_proto") and may_be_walked(values).sum() > _WALKED_SHARE * len(values):
+        return [records]
+    return records.split(limits.decode_bytes_max)
 
 
 def choose(value: bytes, named: str | None) -> tuple[str, Read]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tracebraid.pipeline.kernel.held import one_batch, take_rows
 from tracebraid.pipeline.kernel.limits import row_group_rows_max
 from tracebraid.pipeline.store.files import File, Files
-from tracebraid.pipeline.store.statistics import file_statistics
+from tracebraid.pipeline.store.statistics import file_statistics, pruned_columns
 from tracebraid.schemas.table import PARTITION_COLUMN, Table
 
 DAY = PARTITION_COLUMN.name
@@ -93,6 +93,7 @@ def _to_parquet(rows: pa.Table) -> pa.Buffer:
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=[name for name in _leaves(rows.schema) if name not in _DISTINCT],
+        write_statistics=pruned_columns(rows.schema),  # of all columns they cost 0.4 µs a span, of 1.7; nobody would ask for them
         write_page_index=True,
         write_page_checksum=True,
         bloom_filter_options=bloom,

@@ -67,7 +67,7 @@ class Rows:
 def stand_ins(decoder_now: Callable[[], int]) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """(decode, normalize); `decoder_now`: which decoder the running process has."""
 
-    def decode(records: Records, **_: bool) -> Decoded:
+    def decode(records: Records, **_: object) -> Decoded:
         values = records.batch.column("value").to_pylist()
         dropped = sum(not verdict(value.decode(), decoder_now()) for value in values)
         return Decoded(EMPTY, EMPTY, EMPTY, EMPTY, Counter({"empty": dropped}))

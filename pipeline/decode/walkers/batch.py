@@ -23,7 +23,7 @@ from tracebraid.pipeline.decode.otlp_proto import attributes_of, unfold
 from tracebraid.pipeline.decode.rows import Attributes, DecodeError, maps_of
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.gather import by_id, coded, hexed, integers, maps, offsets_of, plain_maps, slices, texts_of
-from tracebraid.pipeline.decode.walkers.memory import Ints, Memory
+from tracebraid.pipeline.decode.walkers.memory import Ints, Memory, Scratch
 from tracebraid.pipeline.decode.walkers.promote import NONE
 from tracebraid.pipeline.decode.walkers.spans import WALKED, walk
 from tracebraid.pipeline.decode.walkers.values import put_view
@@ -60,14 +60,14 @@ def may_be_walked(values: pa.BinaryArray) -> Bytes:
     return likely.astype(np.uint8)
 
 
-def walk_spans(values: pa.BinaryArray, wanted: Bytes) -> Walked | None:
+def walk_spans(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch) -> Walked | None:
     """`wanted`: 1 for each record of `values` that may be walked. None where none of them could be."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
     data = np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
     starts = offsets - offsets[0]
     while True:
         marks = wanted.copy()
-        memory = _walked(data, starts, marks)
+        memory = _walked(data, starts, marks, scratch)
         if not memory.count(m.U_ROWS):
             return None
         spelled, broken = _hard_values(memory, data)
@@ -79,13 +79,13 @@ def walk_spans(values: pa.BinaryArray, wanted: Bytes) -> Walked | None:
         wanted[list(broken)] = 0  # their values are none, or nest too deep: the others are walked as if these had not been there
 
 
-def _walked(data: Bytes, starts: npt.NDArray[np.int32], marks: Bytes) -> Memory:
-    texts, wanted = len(data) // 128, marks.copy()
+def _walked(data: Bytes, starts: npt.NDArray[np.int32], marks: Bytes, scratch: Scratch) -> Memory:
+    texts, wanted = max(512, len(data) // 512), marks.copy()
     while True:
-        memory = Memory.of(len(data), texts)
+        memory = scratch.take(len(data), texts)
         if walk(memory.words, data, starts, marks):
             return memory
-        texts, marks[:] = 2 * texts + 1024, wanted
+        texts, marks[:] = 4 * texts, wanted
 
 
 def _hard_values(memory: Memory, data: Bytes) -> tuple[bytes, set[int]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tracebraid.pipeline.kernel.limits import MIB
 from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.table import STRING
 
@@ -31,6 +32,7 @@ SCRATCH = 48
 BEFORE = 52  # the counters as they were before a record
 EXPECTED = 64  # the keys that came last at each place of a list
 _HEAD = 128
+_KEPT_BYTES_MAX = 16 * MIB  # of a batch; what larger ones need is given back
 # Words of one entry, row, item … and what they are. Places and numbers are -1 where there is none.
 ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 6, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
 E_HASH, E_KIND, E_OWNER, E_START, E_LENGTH, E_NUMBER = range(ENTRY)
@@ -49,15 +51,32 @@ KEYS_MAX = 1 << 16
 NULL_KEY = -(1 << 40)
 
 
+@dataclass(slots=True)
+class Scratch:
+    """One walk's memory, for the next: fresh pages cost as much as a third of the walk. Not shared between threads."""
+
+    memory: "Memory | None" = None
+
+    def take(self, size: int, texts: int) -> "Memory":
+        """Empty memory for a batch of `size` bytes and that many texts."""
+        held = self.memory
+        if held is None or held.size < size or held.count(M_ENTRIES) < texts:
+            held = Memory.of(max(size, held.size if held else 0), texts)
+            self.memory = held if held.size <= _KEPT_BYTES_MAX else None
+        held.clear()
+        return held
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """words: the array, as kernels take it. The other methods show parts of it, as far as they are filled."""
+    """words: the array, as kernels take it; size: of the largest batch that it is for. The methods show parts of it, as far as they are filled."""
 
     words: Ints
+    size: int
 
     @classmethod
     def of(cls, size: int, texts: int) -> "Memory":
-        """For a batch of `size` bytes, and that many texts. Pages that are not written to cost nothing."""
+        """For batches of `size` bytes, and that many texts; clear() it before each. Pages that are not written to cost nothing."""
         slots = 1 << (2 * max(texts, 512)).bit_length()
         rows, items, few = size // 24 + 16, size // 5 + 16, size // 8 + 16
         sizes = [slots, slots // 2 * ENTRY, KINDS, rows * ROW, items * ITEM, few * EVENT, items * ITEM, few * LINK, items * ITEM, few * HARD, few * DIGITS]
@@ -67,16 +86,20 @@ class Memory:
         words[:_HEAD] = 0
         words[B_SLOTS : B_COLUMNS + 1] = begins[:-1]
         words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
-        words[EXPECTED:_HEAD] = -1
-        words[begins[0] : begins[1]] = -1
-        words[words[B_COUNTS] : words[B_COUNTS] + KINDS] = 0
-        words[words[B_CHOSEN] : words[B_CHOSEN] + NAMES * CHOSEN] = -1
         words[words[B_COLUMNS] :] = [attribute.type == STRING for attribute in SPAN]
         for number, (column, name) in enumerate(_NAMES):
             begin = words[B_NAMES] + number * NAMED
             words[begin : begin + N_TEXT] = len(name), column
             words[begin + N_TEXT : begin + NAMED] = np.frombuffer(name.ljust(8 * (NAMED - N_TEXT), b"\0"), "<i8")
-        return cls(words)
+        return cls(words, size)
+
+    def clear(self) -> None:
+        words = self.words
+        words[:B_SLOTS] = 0
+        words[EXPECTED:_HEAD] = -1
+        words[words[B_SLOTS] : words[B_ENTRIES]] = -1
+        words[words[B_COUNTS] : words[B_COUNTS] + KINDS] = 0
+        words[words[B_CHOSEN] : words[B_CHOSEN] + NAMES * CHOSEN] = -1
 
     def _part(self, begin: int, count: int, width: int) -> npt.NDArray[np.int64]:
         start = int(self.words[begin])
