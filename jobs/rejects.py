@@ -137,7 +137,10 @@ def _lines(reject: dict[str, Any], everything: bool) -> Iterable[str]:
     yield f"{'key':<16} {visible(_bytes(reject['record_key']))}"
     for header in reject["record_headers"] or []:
         yield f"{'header':<16} {visible(header['key'] or '')} = {visible(_bytes(header['value']))}"
-    value: bytes = reject["record_value"] or b""
+    if reject["record_value"] is None:
+        yield f"… its {reject['value_bytes']} bytes were not kept: rejects.keep was hash when it came in"
+        return
+    value: bytes = reject["record_value"]
     part = value if everything else value[:DUMP_BYTES]
     yield from hexdump(part)
     if len(part) < reject["value_bytes"]:

@@ -1,7 +1,7 @@
 """The stages in order, and the commit protocol. The first file to read.
 
-    source → decode → normalize ─┬─► store    Delta tables: spans, logs, rejects, intervals
-                                 └─► measure ─► publish  topics tracebraid.rejects, tracebraid.windows
+    source → decode → normalize → redact ─┬─► store    Delta tables: spans, logs, rejects, intervals
+                                          └─► measure ─► publish  topics tracebraid.rejects, tracebraid.windows
 
 Two sinks, each with a ledger that moves atomically with what it accounts for. The lake's: every commit carries, for each partition,
 the offset at which the next cycle begins; `intervals` commits last, and its ledger decides. The stream's: the group's offsets, moved
@@ -11,7 +11,7 @@ only inside the transaction that carries rejects, partial windows and watermarks
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
    would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
-3. decode, normalize: pure. rows in = kept + rejected + dropped, or normalize raises.
+3. decode, normalize, redact: pure. rows in = kept + rejected + dropped, or normalize raises. No sink sees a row that is not redacted.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
    encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
@@ -42,6 +42,7 @@ from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
+from tracebraid.pipeline.redact.rows import redact
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
@@ -107,12 +108,11 @@ class Flow:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
             decoded = decode(piece, kernels=self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min, scratch=self._scratch)
-            normalized = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header)
-            first = piece.first_offset
-            if first >= progress.lake_next:
+            normalized = redact(normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header), self.settings)
+            if piece.first_offset >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
                 self.metrics.count_read(piece, decoded, normalized)
-            if self.stream is not None and self.streaming and first >= progress.stream_next:
+            if self.stream is not None and self.streaming and piece.first_offset >= progress.stream_next:
                 self.stream.add(piece, normalized)
 
     # 4. Lake.

@@ -42,7 +42,7 @@ COLUMNS = (
 ORDER = "kafka_topic, kafka_topic_id, kafka_partition, kafka_offset, record_index"
 DOUBTS_MAX = 5
 RECORDS_AT_ONCE = 500  # in one transaction
-SENT_BEFORE, GONE, TOO_LARGE = "sent before", "gone", "too large for its topic"
+SENT_BEFORE, GONE, TOO_LARGE, NOT_KEPT = "sent before", "gone", "too large for its topic", "its bytes were not kept"
 Row = dict[str, Any]
 
 
@@ -108,7 +108,7 @@ def redrive(
                 judged = list(judge.judge(rows))
                 for each in judged:
                     found.count(each)
-                    if each.verdict in (GONE, TOO_LARGE):
+                    if each.verdict in (GONE, TOO_LARGE, NOT_KEPT):
                         tell(_line(each))
                 sendable = [(each.row, each.message) for each in judged if each.message and (wanted.hopeless or each.verdict == "rows")]
                 found.sendable += len(sendable)
@@ -144,6 +144,8 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _line(judged: Judged) -> str:
     row = judged.row
     place = f"{row['kafka_topic']}:{row['kafka_partition']}:{row['kafka_offset']}"
+    if judged.verdict == NOT_KEPT:
+        return f"{place} cannot be sent: its bytes were not kept, as rejects.keep was hash when it came in"
     kept = len(row["record_value"] or b"")
     if judged.verdict == GONE:
         return f"{place} is gone: {kept} of its {row['value_bytes']} bytes are kept, and the record is no longer on its topic"
@@ -168,6 +170,8 @@ class Judge:
         """Why the record is not to be sent, whatever it holds; '' where it may be."""
         if position(row).encode() in self.sender.marked:
             return SENT_BEFORE
+        if row["record_value"] is None:  # nor its key and headers: it would not be the same record, were its value on the topic still
+            return NOT_KEPT
         if row["record_index"] > 0:  # a part of a record was refused: sent again, the record would double the rows of its other parts
             return "its other rows are in the lake"
         if not self.wanted.to and row["kafka_cluster"] != self.source.cluster:

@@ -15,6 +15,7 @@ from pydantic_core import core_schema
 
 from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
+from tracebraid.pipeline.kernel.redaction import RedactPattern
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.verify.report import KINDS
 from tracebraid.schemas.alert import ALERTS, Evidence, Transition
@@ -69,6 +70,9 @@ def settings() -> str:
         "## `[[notify.channels]]`",
         (ChannelSettings.__doc__ or "") + f" As a variable: `{PREFIX}NOTIFY__CHANNELS`, a JSON array of objects. docs/notify.md tells more.",
         _rows("notify.channels.", ChannelSettings.model_fields),
+        "## `[[redact.patterns]]`",
+        (RedactPattern.__doc__ or "") + f" As a variable: `{PREFIX}REDACT__PATTERNS`, a JSON array of objects. docs/redaction.md tells more.",
+        _rows("redact.patterns.", RedactPattern.model_fields),
     ]
     for name, (key, variable) in FREE_EXAMPLES.items():
         says = Settings.model_fields[name].description
@@ -119,7 +123,7 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 def _rows(prefix: str, fields: dict[str, FieldInfo]) -> str:
     rows = []
     for name, field in fields.items():
-        variable = "" if prefix in ("topics.", "notify.channels.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
+        variable = "" if prefix in ("topics.", "notify.channels.", "redact.patterns.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
         default = "" if field.is_required() else str(field.get_default(call_default_factory=True))
         default = default.lower() if isinstance(field.default, bool) else default.replace("SecretStr('')", "")
         rows.append((f"`{name}`", variable, "required" if field.is_required() else f"`{default}`" if default else "''", field.description or ""))

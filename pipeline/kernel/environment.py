@@ -26,6 +26,7 @@ IGNORED_PREFIX = "TRACEBRAID_TEST_"
 # Its credentials are not among them: the clients read those themselves, and renew them.
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION", "AWS_DEFAULT_REGION")
 FREE_SECTIONS = {"client": ".", "storage_options": "_"}
+HIDDEN = (*FREE_SECTIONS, "notify", "schema_registry", "redact")  # what was given there is not repeated in an error: it may be a secret
 
 
 class _Shape(Settings, BaseSettings):
@@ -162,7 +163,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str], source: str) ->
     more = f" ({len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":
         return UsageError(f"{where}: there is no such setting{_meant(name, _names(Settings))}{more}", "Remove or rename it")
-    given = first["input"] if path and path[0] not in (*FREE_SECTIONS, "notify", "schema_registry") and isinstance(first["input"], str | int | float) else None
+    given = first["input"] if path and path[0] not in HIDDEN and isinstance(first["input"], str | int | float) else None
     shown = f" is {without_secrets(given) if isinstance(given, str) else given!r}" if given not in (None, "") else ""
     message = first["msg"].removeprefix("Value error, ")
     return UsageError(f"{where}{shown}: {message}{more}".removeprefix(": "), "Mend it; `tracebraid config check` says when all settings hold")

@@ -20,6 +20,11 @@ reject_message_chars_max = 500
 reject_key_bytes_max = 16 * KIB  # on the topic; the table keeps all of it
 reject_headers_bytes_max = 64 * KIB  # likewise
 
+# Redaction.
+redact_pattern_chars_max = 1024  # of one pattern, and of one attribute's key
+redact_patterns_max = 32  # each is a pass over every text
+redact_key_chars_min = 16
+
 # Partial windows.
 exemplars_max = 3  # slowest rows of a partial window, and failing ones, whose trace ids go with it
 observations_max = 1_000  # rows of a series and pane that a rule over rows may look at

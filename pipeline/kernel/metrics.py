@@ -19,6 +19,7 @@ class Metrics:
         self.rejected = Counter("tracebraid_rejected", "Rejects by reason.", ("topic", "reason"), registry=self.registry)
         self.dropped = Counter("tracebraid_dropped", "Rows dropped on purpose, by reason.", ("topic", "reason"), registry=self.registry)
         self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
+        self.redacted = Counter("tracebraid_redacted", "Values dropped, hashed or masked, by the rule.", ("topic", "rule"), registry=self.registry)
         self.lost = Counter("tracebraid_lost_offsets", "Offsets that retention took before they were read.", partition, registry=self.registry)
         self.lag = Gauge(
             "tracebraid_lag_offsets", "Last stable offset minus the next offset to read, and what is held back.", partition, registry=self.registry
@@ -74,6 +75,8 @@ class Metrics:
             self.rejected.labels(topic, counted["values"]).inc(counted["counts"])
         for (what, service), count in normalized.counted.items():
             self.noticed.labels(what, service).inc(count)
+        for rule, count in normalized.redacted.items():
+            self.redacted.labels(topic, rule).inc(count)
 
 
 class DetectMetrics:

@@ -94,6 +94,7 @@ class Normalized:
     """Rows as the tables hold them. spans, logs, rejects: of the tables' held schemas (partition column and all).
 
     counted: (what, service) → rows, e.g. ('clock_skew', 'checkout'), ('invalid_trace_id', 'checkout').
+    redacted: by rule, values that were dropped, hashed or masked.
     event_time_us: earliest and latest plausible event time, microseconds since 1970; None without one.
     """
 
@@ -102,3 +103,4 @@ class Normalized:
     rejects: pa.RecordBatch
     counted: Counter[tuple[str, str]] = field(default_factory=Counter)
     event_time_us: tuple[int, int] | None = None
+    redacted: Counter[str] = field(default_factory=Counter)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.channels import NotifySettings
 from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
+from tracebraid.pipeline.kernel.redaction import RedactSettings
 from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 
 Encoding = Literal["auto", "otlp_proto", "otlp_json", "json", "text"]
@@ -154,8 +155,9 @@ class StreamSettings(_Section):
 
 
 class RejectsSettings(_Section):
-    """How long the lake keeps what could not be decoded. The topic's own retention is `stream.rejects_retention_hours`."""
+    """What is kept of records that could not be decoded, and how long in the lake. The topic's own retention is `stream.rejects_retention_hours`."""
 
+    keep: Literal["bytes", "hash"] = Field(default="bytes", description="`hash`: size, SHA-256 and reason alone, without bytes, key, headers and message.")
     keep_days: int = Field(default=14, ge=0, le=36_500, description="Days that table `rejects` keeps a row after it came in; 0 for ever.")
 
 
@@ -223,6 +225,7 @@ class Settings(BaseModel):
     notify: NotifySettings = NotifySettings()
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     rejects: RejectsSettings = RejectsSettings()
+    redact: RedactSettings = RedactSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
@@ -281,8 +284,8 @@ class Settings(BaseModel):
 
     def masked(self) -> dict[str, Any]:
         """All settings as plain values, secrets as '***'."""
-        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options", "notify", "schema_registry"}))
-        values["schema_registry"] = self.schema_registry.masked()
+        values: dict[str, Any] = _shown(self.model_dump(mode="python", exclude={"client", "storage_options", "notify", "schema_registry", "redact"}))
+        values["schema_registry"], values["redact"] = self.schema_registry.masked(), self.redact.masked()
         values["notify"] = {"channels": [channel.masked() for channel in self.notify.channels], "link": self.notify.link}
         for section in ("client", "storage_options"):
             secrets: dict[str, SecretStr] = getattr(self, section)
@@ -321,6 +324,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
     for channel in settings.notify.channels:
         yield from channel.warnings()
     yield from settings.schema_registry.warnings()
+    yield from settings.redact.warnings()
     for topic in settings.topics:
         if topic.pattern and re.fullmatch(topic.pattern, settings.stream.rejects_topic):
             yield f"the pattern {topic.pattern} in topics also matches {settings.stream.rejects_topic}, which tracebraid writes; narrow it"

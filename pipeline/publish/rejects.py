@@ -41,6 +41,8 @@ def to_message(row: Mapping[str, Any], topic: str, group: str) -> Message:
     facts = {name: row[column].isoformat() if name == "kafka_time" else str(row[column]) for name, column in FACTS.items()}
     facts[GROUP] = group
     key, value = row["record_key"], row["record_value"]
+    if value is None:
+        facts["value_left_out"] = "rejects.keep is hash"
     if key is not None and len(key) > limits.reject_key_bytes_max:
         facts["key_bytes"], key = str(len(key)), None
     kept: list[tuple[str, bytes | None]] = []

@@ -13,9 +13,9 @@ PRODUCT = ("schemas", "pipeline", "jobs")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 ARGUMENTS_MAX = 6
-STAGES = ("source", "decode", "normalize", "measure", "store", "tier", "publish", "detect", "archive", "explain", "notify", "query")
+STAGES = ("source", "decode", "normalize", "redact", "measure", "store", "tier", "publish", "detect", "archive", "explain", "notify", "query")
 RULED = ("measure", "detect", "archive", "explain", "notify")  # the stages that know rules; the others move rows
-PURE = ("pipeline.decode", "pipeline.normalize", "pipeline.measure", "pipeline.detect", "pipeline.archive", "pipeline.explain", "pipeline.rules")
+PURE = tuple(f"pipeline.{part}" for part in ("decode", "normalize", "redact", "measure", "detect", "archive", "explain", "rules"))
 # What each part may import of ours, by prefix; a part may always import itself. Jobs are programs: they may import everything but tests.
 MAY_IMPORT = {
     "schemas": (),

@@ -28,6 +28,7 @@ DOCUMENTS = (
     "docs/object-stores.md",
     "docs/operations.md",
     "docs/scaling.md",
+    "docs/redaction.md",
     "docker-compose.yml",
 )
 # Names in the documents that are a user's, or outside of the repository.
