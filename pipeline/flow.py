@@ -15,7 +15,7 @@ only inside the transaction that carries rejects, partial windows and watermarks
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
    encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
-5. Stream: one transaction with rejects, partial windows, watermarks (how far each partition has come, for detect) and the group's offsets.
+5. Stream: one transaction with rejects, partial windows, rows if wanted, watermarks (how far each partition has come, for detect) and the group's offsets.
    Split: rejects twice (offsets last) or never (offsets first).
 
 A crash anywhere replays from the lower ledger and each sink drops what it holds; so the order of 4 and 5 loses nothing.
@@ -67,7 +67,7 @@ class Flow:
         self.cycle = OpenCycle()
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.closed_bytes = 0
-        self.stream = OpenStream(settings.stream, group) if stream else None
+        self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
         self.last_lake_s = clock.monotonic_s()
         self._aside, self._scratch = ThreadPoolExecutor(1, "encode"), Scratch()
@@ -208,7 +208,7 @@ class Ingest:
         # All partitions' offsets, also those that stand still: so a member that has left the group is refused whatever it says.
         offsets = {partition: progress.stream_next for partition, progress in flow.progress.items()} | stream.next_offsets
         try:
-            self.publisher.transaction(messages, offsets, self.source.group_metadata())
+            self.publisher.transaction(messages, offsets, self.source.group_metadata(), stream.rows.messages())
         except OwnershipLost as error:
             flow.metrics.stream_transactions.labels("aborted").inc()
             pause_s = self._stream.failed(error)

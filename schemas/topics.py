@@ -34,6 +34,7 @@ class Topic:
 TOPICS = {
     "rejects": Topic("tracebraid.rejects", 6, 14 * 24 * HOUR_MS, False, "What could not be decoded: the original bytes, the facts in headers."),
     "windows": Topic("tracebraid.windows", 32, 24 * HOUR_MS, False, "What ingest tells detect: how far each source partition has come."),
+    "normalized": Topic("tracebraid.normalized", 32, 24 * HOUR_MS, False, "Every row of spans and logs as JSON, where that is wanted."),
     "alerts": Topic("tracebraid.alerts", 32, 30 * 24 * HOUR_MS, False, "Every transition of every alert, and what explain found behind it."),
     "alerts_state": Topic("tracebraid.alerts.state", 32, -1, True, "The present alert of each rule and series."),
     "alertmanager": Topic(

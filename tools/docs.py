@@ -1,4 +1,4 @@
-"""`python -m tools.docs` writes docs/schema.md, docs/settings.md, docs/verify.md and schemas/alert.schema.json from the code that they describe.
+"""`python -m tools.docs` writes docs/schema.md, docs/settings.md, docs/verify.md and schemas/*.schema.json from the code that they describe.
 
 In: schemas/ and the settings' shapes. Out: Markdown, JSON Schema. Never: what is not in the code; tests/tidy/test_documents.py holds the files to it.
 """
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
+from tools.row import row_schema
 from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
 from tracebraid.pipeline.kernel.redaction import RedactPattern
@@ -42,7 +43,8 @@ FREE_EXAMPLES = {"client": ("sasl.password", "SASL_PASSWORD"), "storage_options"
 
 def documents() -> dict[str, str]:
     """The text of each generated document by its path."""
-    return {"docs/schema.md": schema(), "docs/settings.md": settings(), "docs/verify.md": verify(), "schemas/alert.schema.json": alert()}
+    generated = {"docs/schema.md": schema(), "docs/settings.md": settings(), "docs/verify.md": verify()}
+    return {**generated, "schemas/alert.schema.json": alert(), "schemas/row.schema.json": json.dumps(row_schema(), indent=2) + "\n"}
 
 
 def schema() -> str:

@@ -31,6 +31,7 @@ observations_max = 1_000  # rows of a series and pane that a rule over rows may 
 label_chars_max = 256  # of one label of a series; longer ones are cut, and what they then have in common is one series
 series_idle_s = 3600  # in event time: then a series may give its place to another, where a measure has as many as it may
 alert_bytes_max = 64 * KIB
+normalized_bytes_max = 768 * KIB  # of one row on its topic, below every broker's default of 1 MB
 partials_bytes_max = 512 * KIB  # of one message, below every broker's default of 1 MB
 
 # Times, in event time beside the Kafka timestamp.

@@ -154,6 +154,14 @@ class StreamSettings(_Section):
         return factor
 
 
+class NormalizedSettings(_Section):
+    """Kept rows as JSON on a topic as well, in the stream's transactions: docs/normalized.md. Of use with `stream.enabled` alone."""
+
+    enabled: bool = Field(default=False, description="Publish every row of spans and logs.")
+    topic: TopicName = Field(default="tracebraid.normalized", min_length=1, description="Where they go, keyed by trace id.")
+    retention_hours: int = Field(default=24, ge=1, description="How long the topic keeps them.")
+
+
 class RejectsSettings(_Section):
     """What is kept of records that could not be decoded, and how long in the lake. The topic's own retention is `stream.rejects_retention_hours`."""
 
@@ -224,6 +232,7 @@ class Settings(BaseModel):
     archive: ArchiveSettings = ArchiveSettings()
     notify: NotifySettings = NotifySettings()
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
+    normalized: NormalizedSettings = NormalizedSettings()
     rejects: RejectsSettings = RejectsSettings()
     redact: RedactSettings = RedactSettings()
     http: HttpSettings = HttpSettings()
@@ -259,6 +268,8 @@ class Settings(BaseModel):
             raise ValueError(f"topics names {twice[0]} twice")
         if own := {self.stream.rejects_topic, self.stream.redriven_topic} & set(names):
             raise ValueError(f"topics names {own.pop()}, which is stream.rejects_topic or its markers: tracebraid would read what it writes")
+        if self.normalized.topic in names:
+            raise ValueError(f"topics names {self.normalized.topic}, which is normalized.topic: tracebraid would read what it writes")
         return self
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -325,6 +336,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield from channel.warnings()
     yield from settings.schema_registry.warnings()
     yield from settings.redact.warnings()
+    if settings.normalized.enabled and not settings.stream.enabled:
+        yield "normalized.enabled is true, but stream.enabled is false: nothing is published"
     for topic in settings.topics:
         if topic.pattern and re.fullmatch(topic.pattern, settings.stream.rejects_topic):
             yield f"the pattern {topic.pattern} in topics also matches {settings.stream.rejects_topic}, which tracebraid writes; narrow it"

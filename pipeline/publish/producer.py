@@ -10,8 +10,9 @@ again, which are the truth in both cases, and goes on from there.
 import socket
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, NoReturn
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -128,8 +129,9 @@ class Publisher:
 
     # Transactions.
 
-    def transaction(self, messages: Sequence[Message], offsets: Mapping[Partition, int], group_metadata: Any = None) -> None:
-        """`messages` and the group's `offsets` (next offset by partition; none, if empty), all or nothing:
+    def transaction(self, messages: Sequence[Message], offsets: Mapping[Partition, int], group_metadata: Any = None, rows: Iterable[Message] = ()) -> None:
+        """`messages`, `rows` (many, made while they are sent, each below every broker's default size) and the group's `offsets` (next offset by
+        partition; none, if empty), all or nothing:
 
         1. begin;
         2. produce the messages;
@@ -141,14 +143,14 @@ class Publisher:
         """
         fitting = [self._fit(message) for message in messages]
         if "transactional.id" not in self._config:
-            for message in fitting:
+            for message in chain(fitting, rows):
                 self.send(message, message.partition)
             return self.flush()
         positions = [TopicPartition(each.topic, each.number, offset, each.topic_id) for each, offset in offsets.items()]
         self.failures.clear()
         try:
             self._producer.begin_transaction()  # 1
-            for message in fitting:
+            for message in chain(fitting, rows):
                 self._produce(message, message.partition)  # 2
             self.after_step("produced")
             if positions:

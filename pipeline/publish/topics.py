@@ -56,7 +56,12 @@ def own_topics(settings: Settings) -> list[Topic]:
         replace(TOPICS["state"], name=stream.state_topic),
         replace(TOPICS["rules"], name=stream.rules_topic),
         replace(TOPICS["rules_acks"], name=stream.rules_acks_topic),
+        *([_normalized(settings)] if settings.normalized.enabled else []),
     ]
+
+
+def _normalized(settings: Settings) -> Topic:
+    return replace(TOPICS["normalized"], name=settings.normalized.topic, retention_ms=settings.normalized.retention_hours * HOUR_MS)
 
 
 def redriven_topic(settings: Settings) -> Topic:
@@ -66,7 +71,7 @@ def redriven_topic(settings: Settings) -> Topic:
 
 def own_names(settings: Settings) -> list[str]:
     """Names of all that is tracebraid's own, and so never read by a pattern."""
-    return [*(topic.name for topic in own_topics(settings)), settings.stream.redriven_topic]
+    return [*(topic.name for topic in own_topics(settings)), settings.stream.redriven_topic, settings.normalized.topic]
 
 
 def plan(client: Mapping[str, str], topics: Sequence[Topic]) -> list[Planned]:

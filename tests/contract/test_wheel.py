@@ -63,6 +63,8 @@ def test_it_works_away_from_the_checkout(site: Path, tmp_path: Path) -> None:
     assert "CREATE" in run("-c", "from importlib.resources import files; print(files('tracebraid.pipeline.query').joinpath('views.sql').read_text())")
     schema = run("-c", "from importlib.resources import files; print(files('tracebraid.schemas').joinpath('alert.schema.json').read_text())")
     assert json.loads(schema)["oneOf"] == [{"$ref": "#/$defs/Transition"}, {"$ref": "#/$defs/Evidence"}]
+    rows = run("-c", "from importlib.resources import files; print(files('tracebraid.schemas').joinpath('row.schema.json').read_text())")
+    assert json.loads(rows)["oneOf"] == [{"$ref": "#/$defs/spans"}, {"$ref": "#/$defs/logs"}]
 
 
 def test_the_links_are_links(root: Path) -> None:

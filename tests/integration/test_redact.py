@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from tracebraid import connect
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
-from tracebraid.pipeline.kernel.settings import Settings, StreamSettings, TopicSettings
+from tracebraid.pipeline.kernel.settings import NormalizedSettings, Settings, StreamSettings, TopicSettings
 from tracebraid.pipeline.publish.topics import own_names
 from tracebraid.pipeline.redrive import NOT_KEPT, Redrive, redrive
 from tracebraid.pipeline.rulebook import RuleBook
@@ -113,6 +113,7 @@ def run(broker: Any, tmp_path: Path, values: list[bytes], **chosen: Any) -> tupl
         lake=str(tmp_path / "lake"),
         topics=(TopicSettings(name=topic),),
         stream=stream,
+        normalized=NormalizedSettings(enabled=True, topic=broker.unique("normalized")),
         **{"rules": {"starter": True, "files": [str(tmp_path / "rules.yaml")]}, **chosen},
     )
     producer = Producer(broker.client)
@@ -175,4 +176,5 @@ def test_without_redaction_every_secret_is_there(broker: Any, tmp_path: Path) ->
     for number in range(2):
         assert survivors(secrets_of(number), held) == secrets_of(number).keys()
     on_topics = topic_bytes(broker, settings)
+    assert survivors(secrets_of(0), [each for each in on_topics if b'"table":' in each]) == secrets_of(0).keys()
     assert {"email", "user"} <= survivors(secrets_of(0), [each for each in on_topics if b"partials" in each])  # labels of series

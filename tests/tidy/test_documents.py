@@ -29,6 +29,7 @@ DOCUMENTS = (
     "docs/operations.md",
     "docs/scaling.md",
     "docs/redaction.md",
+    "docs/normalized.md",
     "docker-compose.yml",
 )
 # Names in the documents that are a user's, or outside of the repository.
