@@ -1,6 +1,6 @@
 """Texts by their distinct values, whether an array is plain or dictionary-encoded: what repeats is looked at once.
 
-In: an array of strings, or a dictionary<…, string>. Out: distinct values and a number a row; the same kind of array from changed ones.
+In: an array of strings or string views, or a dictionary<…, string>. Out: distinct values and a number a row; the same kind of array from changed ones.
 Never: a dictionary with a value twice: equal texts have one number, before and after.
 """
 
@@ -9,18 +9,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.schemas.table import STRING
+
 Codes = npt.NDArray[np.int64]
 NULL = -1
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether it is a string, or a dictionary of strings."""
-    return bool(pa.types.is_string(kind) or (pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)))
+    """Whether it is a string, a view of one, or a dictionary of strings."""
+    return bool(pa.types.is_string(kind) or pa.types.is_string_view(kind) or (pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)))
 
 
 def distinct(array: pa.Array) -> tuple[pa.StringArray, Codes]:
     """(values without nulls, the number of each row's, NULL for none). A dictionary's values that no row has may be among them."""
-    coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    coded = array if pa.types.is_dictionary(array.type) else array.cast(STRING).dictionary_encode()
     codes: Codes = coded.indices.cast(pa.int64()).fill_null(NULL).to_numpy()
     values = coded.dictionary
     if values.null_count:
@@ -33,7 +35,7 @@ def restored(values: pa.StringArray, codes: Codes, kind: pa.DataType) -> pa.Arra
     """The rows again, as an array of type `kind`, plain or dictionary-encoded."""
     places = pa.array(codes, mask=codes == NULL)
     if not pa.types.is_dictionary(kind):
-        return values.take(places)
+        return values.take(places).cast(kind)
     fresh = values.dictionary_encode()
     return pa.DictionaryArray.from_arrays(fresh.indices.take(places).cast(kind.index_type), fresh.dictionary, ordered=kind.ordered)
 

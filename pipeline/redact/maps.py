@@ -35,11 +35,10 @@ def redact_map(attributes: pa.MapArray, rules: Rules, counts: Counter[str]) -> p
         counts[rules.keys[number].name] += int(np.count_nonzero(rule == number))
     if sum(counts.values()) == before:
         return attributes
-    new_keys, new_items = restored(keys, key_codes, attributes.type.key_type), restored(values, codes, attributes.type.item_type)
     if dropped.any():
-        kept = pa.array(~dropped)
-        new_keys, new_items = new_keys.filter(kept), new_items.filter(kept)
+        key_codes, codes = key_codes[~dropped], codes[~dropped]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(~dropped)])[offsets]
+    new_keys, new_items = restored(keys, key_codes, attributes.type.key_type), restored(values, codes, attributes.type.item_type)
     nulls = attributes.is_null() if attributes.null_count else None
     return pa.MapArray.from_arrays(pa.array(offsets.astype(np.int32)), new_keys, new_items, type=attributes.type, mask=nulls)
 
