@@ -6,10 +6,12 @@ librdkafka 2.16 locks itself up where it is destroyed while a partition's offset
 it goes astray, or where retention has overtaken us. The group has been left by then, and what stays behind is one idle client.
 """
 
-import threading
 from typing import Protocol
 
 import structlog
+
+from tracebraid.pipeline.kernel.apart import apart
+from tracebraid.pipeline.kernel.clock import Clock
 
 log = structlog.get_logger()
 CLOSE_S = 15.0  # more than leaving a group takes
@@ -23,18 +25,7 @@ class Closes(Protocol):
 
 def close(consumer: Closes, wait_s: float = CLOSE_S) -> None:
     """consumer.close(), for `wait_s` at the most. The calls to the owner that it brings come from a thread of their own; what they raise is raised here."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            consumer.close()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="tracebraid-close", daemon=True)
-    thread.start()
-    thread.join(wait_s)
-    if failed:
-        raise failed[0]
-    if thread.is_alive():
+    clock = Clock()
+    until_s = clock.monotonic_s() + wait_s
+    if not apart(consumer.close, lambda: clock.past(until_s)):
         log.warning("a consumer does not end, and is left behind", seconds=wait_s)

@@ -1,5 +1,6 @@
 """The producer and tracebraid's own topics on a real broker."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
-from tracebraid.pipeline.publish.producer import LEFT_OUT, Message, Publisher
+from tracebraid.pipeline.publish.producer import CALL_S, LEFT_OUT, Message, Publisher
 from tracebraid.pipeline.publish.rejects import OpenRejects
 from tracebraid.pipeline.source.kafka import KafkaSource, Owner
 from tracebraid.schemas.records import RECORDS
@@ -151,6 +152,29 @@ def test_a_missing_topic_is_one_line_and_moves_no_offset(broker: Broker, source:
 def test_no_broker_is_one_line_soon() -> None:
     with pytest.raises(TracebraidError, match="connecting to Kafka: no broker answers"):
         Publisher.transactional({"bootstrap.servers": f"127.0.0.1:{free_ports(1)[0]}"}, "g")
+
+
+def test_a_transaction_whose_broker_dies_ends_soon_after_the_process_is_told_to(broker: Broker, source: KafkaSource) -> None:
+    """librdkafka keeps no time while it waits for a coordinator to be sent offsets: the system's alarm rang meanwhile."""
+    if not broker.owned:
+        pytest.skip("the broker is not ours to kill")
+    (partition,) = source.partitions()
+    told: list[float] = []
+    publisher = Publisher.transactional(broker.client, "g", Clock().ending(lambda: bool(told), 1.0))
+
+    def dies(step: str) -> None:
+        if step == "produced":
+            broker.kill()
+            told.append(time.monotonic())
+
+    publisher.after_step = dies
+    try:
+        with pytest.raises(TracebraidError):
+            publisher.transaction([], {partition: 1}, source.group_metadata())
+        assert time.monotonic() - told[0] < 1.0 + CALL_S + 3  # the wait, a call under way, a busy machine
+    finally:
+        broker.start()
+    publisher.close()
 
 
 def test_a_record_that_the_topic_does_not_take_is_counted_and_the_others_arrive(broker: Broker) -> None:
