@@ -27,7 +27,7 @@ class Watermark:
 
     next_offset: all below it is accounted for by this transaction or earlier ones. event_time_us: the latest plausible event time among
     the records that this owner has read, microseconds since 1970; None before the first. caught_up: its owner has met the end of the
-    partition and read nothing since; only then is a silent partition an idle one.
+    partition and read nothing since; only then is a silent partition an idle one. Where event time leaps, that end must have been met after the leap.
     """
 
     cluster: str
