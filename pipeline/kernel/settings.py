@@ -202,7 +202,7 @@ class ArchiveSettings(_Section):
 class HttpSettings(_Section):
     """Where ingest serves /metrics, /healthz and /readyz."""
 
-    host: str = Field(default="0.0.0.0", description="Address to listen on.")
+    host: str = Field(default="", description="Address to listen on; empty for all that IPv4 has.")
     port: int = Field(default=0, ge=0, le=65535, description="Port; 0 for no server.")
 
 

@@ -1,5 +1,6 @@
 """/metrics, /healthz and /readyz, asked over HTTP."""
 
+from ipaddress import ip_address
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -47,3 +48,13 @@ def test_a_port_that_is_taken_is_one_line_and_port_0_is_no_server() -> None:
     server.shutdown()
     server.server_close()
     assert serve_http(HttpSettings(port=0), Metrics(), ready=str, alive=str) is None
+
+
+def test_without_a_host_it_listens_on_every_address() -> None:
+    http = HttpSettings(port=free_ports(1)[0])
+    server = serve_http(http, Metrics(), ready=str, alive=str)
+    assert server is not None
+    assert server.server_address[0] == str(ip_address(0))
+    assert asked(http.port, "/healthz") == (200, "ok\n")
+    server.shutdown()
+    server.server_close()
