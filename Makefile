@@ -36,7 +36,7 @@ bench: $(VENV)/test  ## the measurements
 torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'
 	@$(RUN)/python -m tests.torture $(ARGS)
 
-torture-alerts: $(VENV)/test  ## ingest and detect killed 100 times, and the alerts beside those of an undisturbed run; for about 10 minutes
+torture-alerts: $(VENV)/test  ## ingest, detect and explain killed 100 times; alerts and evidence beside those of an undisturbed run; for about 10 minutes
 	@$(RUN)/python -m tests.torture.alerts $(ARGS)
 
 simulate: $(VENV)/test  ## 10,000 seeds of the whole flow in a virtual world; ARGS='--seed 7' tells one

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from tracebraid.jobs.shop import encode
 from tracebraid.pipeline.kernel.settings import DetectSettings, IngestSettings, RulesSettings, Settings, StreamSettings, TopicSettings
@@ -77,8 +77,6 @@ def alerts_of(broker: Any, topic: str) -> list[dict[str, Any]]:
     """Every message, as a subscriber with read_committed sees them, in the order of windows."""
     consumer = Consumer({**broker.client, "group.id": "test-alerts", "isolation.level": "read_committed", "enable.partition.eof": "true"})
     try:
-        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
         partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         ends, found = set[int](), []
@@ -89,7 +87,25 @@ def alerts_of(broker: Any, topic: str) -> list[dict[str, Any]]:
                 ends.add(message.partition())
             else:
                 found.append(json.loads(message.value() or b"null"))
-        return sorted(found, key=lambda each: (each["window"]["end_us"], each["rule"], sorted(each["series"].items()), each["transition"]))
+        return sorted(found, key=lambda each: (each["window"]["end_us"], each["rule"], sorted(each["series"].items()), each.get("transition", "")))
+    finally:
+        consumer.close()
+
+
+def is_read(broker: Any, group: str, topic: str) -> bool:
+    """Whether nothing lies behind what the group has committed. The end of a partition is an event: the marker of a transaction is an offset, too."""
+    consumer = Consumer({**broker.client, "group.id": group, "isolation.level": "read_committed", "enable.partition.eof": True, "enable.auto.commit": False})
+    try:
+        places = [TopicPartition(topic, number) for number in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+        committed = consumer.committed(places, timeout=30)
+        consumer.assign([TopicPartition(each.topic, each.partition, each.offset if each.offset >= 0 else OFFSET_BEGINNING) for each in committed])
+        ends = set[int]()
+        while len(ends) < len(places):
+            message = consumer.poll(30)
+            if message is None or message.error() is None or message.error().code() != KafkaError._PARTITION_EOF:
+                return False
+            ends.add(message.partition())
+        return True
     finally:
         consumer.close()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
-from tests.detecting_flow import MINUTE_US, T0_US, Job, alerts_of, produce_minutes, settings_for
+from tests.detecting_flow import MINUTE_US, T0_US, Job, alerts_of, is_read, produce_minutes, settings_for
 from tests.notifying import messages_of
 from tests.registry import registry
 from tracebraid.pipeline.detect.build import EngineSettings
@@ -18,7 +19,7 @@ from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.metrics import DetectMetrics
 from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
-from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.kernel.settings import IngestSettings, Settings
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.compacted import CompactedTopic
@@ -101,6 +102,53 @@ def test_a_fault_is_told_once_from_pending_to_resolved(broker: Any, tmp_path: Pa
         produce_minutes(broker, topic, 3, range(20, 40), range(25, 28))
         again = [("pending", "condition", 26), ("firing", "for elapsed", 27), ("resolved", "recovered", 30)]
         assert told(broker, settings, 6) == expected + again
+    finally:
+        for job in jobs:
+            job.end()
+
+
+def rewound(broker: Any, settings: Settings) -> None:
+    """Ingest's group stands at the beginning of its topic, as after `kafka-consumer-groups --reset-offsets --to-earliest`."""
+    topic = settings.topics[0].name
+    consumer = Consumer({**broker.client, "group.id": settings.ingest.group, "enable.auto.commit": False})
+    places = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
+
+
+def all_read(broker: Any, settings: Settings, wait_s: float = 90) -> None:
+    """Until ingest and detect have met the end of what they read."""
+    group, deadline = f"tracebraid-detect-{settings.stream.windows_topic}", time.monotonic() + wait_s
+    while not (is_read(broker, settings.ingest.group, settings.topics[0].name) and is_read(broker, group, settings.stream.windows_topic)):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def test_yesterdays_records_do_not_alert_again(broker: Any, tmp_path: Path) -> None:
+    """Sent a second time; read a second time by the same group; read a second time by a new one, into a new lake."""
+    topic = broker.create_topic(broker.unique("spans"), 3)
+    settings = settings_for(broker, tmp_path, RULES, source=topic)
+    first = settings.model_copy(update={"ingest": IngestSettings(flush_age_s=1, group=broker.unique("ingest"))})
+    second = first.model_copy(update={"lake": str(tmp_path / "other"), "ingest": IngestSettings(flush_age_s=1, group=broker.unique("ingest"))})
+    produce_minutes(broker, topic, 3, range(20), range(8, 12))
+    expected = [("pending", "condition", 9), ("firing", "for elapsed", 10), ("resolved", "recovered", 14)]
+    for turn, settings in enumerate((first, first, second)):
+        jobs = [ingest(settings), detect(settings)]
+        try:
+            all_read(broker, settings)
+            assert told(broker, settings, 3) == expected
+            produce_minutes(broker, topic, 3, range(18), range(8, 12))
+            all_read(broker, settings)
+            assert told(broker, settings, 3) == expected
+        finally:
+            for job in jobs:
+                job.end()
+        if turn == 0:
+            rewound(broker, first)
+    jobs = [ingest(second), detect(second)]
+    try:
+        produce_minutes(broker, topic, 3, range(20, 40), range(25, 28))
+        assert told(broker, second, 6) == [*expected, ("pending", "condition", 26), ("firing", "for elapsed", 27), ("resolved", "recovered", 30)]
     finally:
         for job in jobs:
             job.end()
