@@ -17,8 +17,8 @@ from tracebraid.pipeline.decode.rows import DecodeError
 
 UINT32 = (0, 2**32 - 1)
 UINT64 = (0, 2**64 - 1)
+INT64 = (-(2**63), 2**63 - 1)
 _INT32 = (-(2**31), 2**31 - 1)
-_INT64 = (-(2**63), 2**63 - 1)
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _URL_SAFE = str.maketrans("-_", "+/")
@@ -80,6 +80,17 @@ def enum_of(owner: dict[str, Any], name: str, numbers: Mapping[str, int]) -> int
     return _integer(value, name, _INT32) if known is None else known
 
 
+def bytes_of(owner: dict[str, Any], name: str) -> bytes:
+    """Bytes in base64."""
+    value = get(owner, name)
+    return b"" if value is None else _bytes(value, name)
+
+
+def double_of(owner: dict[str, Any], name: str) -> float:
+    value = get(owner, name)
+    return 0.0 if value is None else _double(value, name)
+
+
 def objects_of(owner: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """A repeated message."""
     value = get(owner, name)
@@ -129,20 +140,20 @@ def _bool(content: Any) -> bool:
     return content
 
 
-def _double(content: Any) -> float:
+def _double(content: Any, name: str = "doubleValue") -> float:
     if content.__class__ in (int, float):
         return float(content)
     if content in ("NaN", "Infinity", "-Infinity") or (isinstance(content, str) and len(content) < 400 and _NUMBER.fullmatch(content)):
         return float(content)
-    raise DecodeError("malformed", "doubleValue is no number")
+    raise DecodeError("malformed", f"{name} is no number")
 
 
-def _bytes(content: Any) -> bytes:
+def _bytes(content: Any, name: str = "bytesValue") -> bytes:
     try:
         plain = content.translate(_URL_SAFE).rstrip("=")
         return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except (AttributeError, ValueError):
-        raise DecodeError("malformed", "bytesValue is no base64") from None
+        raise DecodeError("malformed", f"{name} is no base64") from None
 
 
 def _array(content: Any) -> list[Any]:
@@ -161,7 +172,7 @@ def _kvlist(content: Any) -> dict[str, Any]:
 _OPEN = {
     "stringValue": _string,
     "boolValue": _bool,
-    "intValue": lambda content: _integer(content, "intValue", _INT64),
+    "intValue": lambda content: _integer(content, "intValue", INT64),
     "doubleValue": _double,
     "bytesValue": _bytes,
     "arrayValue": _array,

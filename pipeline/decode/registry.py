@@ -14,12 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.decode.jaeger_json import decode_jaeger_documents, decode_jaeger_json, is_jaeger
+from tracebraid.pipeline.decode.jaeger_proto import decode_jaeger_proto
 from tracebraid.pipeline.decode.json_logs import decode_json
 from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
 from tracebraid.pipeline.decode.otlp_json_fields import documents
 from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.decode.sniff import is_text, json_holds_otlp, otlp_signal, unframed
+from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_spans
 from tracebraid.pipeline.decode.walkers.memory import Scratch
@@ -30,10 +32,12 @@ from tracebraid.schemas.records import WALKED_SPANS
 from tracebraid.schemas.table import INT32
 
 __all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces"]
-DECODER_VERSION = 2  # rises when the same bytes give other rows
+DECODER_VERSION = 3  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
     "otlp_json": decode_otlp_json,
+    "jaeger_proto": decode_jaeger_proto,
+    "jaeger_json": decode_jaeger_json,
     "json": decode_json,
     "text": decode_text,
 }
@@ -110,11 +114,19 @@ def choose(value: bytes, named: str | None) -> tuple[str, Read]:
     if framed is not None:
         return _choose_framed(*framed)
     if named == "protobuf":
-        return "otlp_proto", partial(decode_otlp_proto, value)
+        return _choose_spans(value) or ("otlp_proto", partial(decode_otlp_proto, value))
     return _choose_json(value) if named == "any_json" else _choose_by_structure(value)
 
 
+def _choose_spans(value: bytes) -> tuple[str, Read] | None:
+    """The protobuf encodings other than OTLP: their structure leaves no doubt, so they are asked first."""
+    return ("jaeger_proto", partial(decode_jaeger_proto, value)) if is_jaeger_span(value) else None
+
+
 def _choose_by_structure(value: bytes) -> tuple[str, Read]:
+    spans = _choose_spans(value)
+    if spans:
+        return spans
     # Protobuf first: a resource of 123 bytes begins with a line feed and a brace, but no JSON goes on as a resource does.
     signal = otlp_signal(value) if value[0] == 0x0A else None
     if signal in ("spans", "logs", "metrics"):
@@ -124,14 +136,14 @@ def _choose_by_structure(value: bytes) -> tuple[str, Read]:
     if is_text(value):
         return "text", partial(decode_text, value)
     if signal is None:
-        raise DecodeError("malformed", "neither OTLP, JSON nor text: the bytes break the structure of each")
+        raise DecodeError("malformed", "neither OTLP, Jaeger, Zipkin, JSON nor text: the bytes break the structure of each")
     return "otlp_proto", partial(decode_signal, value, signal)
 
 
 def _choose_json(value: bytes) -> tuple[str, Read]:
-    """OTLP or log objects. Large records of logs are not parsed to find out: OTLP has its names in the text; where one is there a parse must tell."""
+    """Spans or log objects. Large records of logs are not parsed to find out: spans have names in the text; where one is there a parse must tell."""
     holds = json_holds_otlp(value.removeprefix(_BOM))
-    if holds is False:
+    if holds is False and not json_may_hold_spans(value):
         return "json", partial(decode_json, value)
     try:
         parsed = documents(value)
@@ -139,15 +151,20 @@ def _choose_json(value: bytes) -> tuple[str, Read]:
         return ("otlp_json", partial(decode_otlp_json, value)) if holds else ("json", partial(decode_json, value))
     if any(is_otlp(document) for document in parsed):
         return "otlp_json", partial(decode_documents, parsed)
+    if all(map(is_jaeger, parsed)):
+        return "jaeger_json", partial(decode_jaeger_documents, parsed)
     return "json", partial(decode_json, value)
 
 
 def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:
     if as_json.lstrip(_BLANK)[:1] in (b"{", b"["):
         return _choose_json(as_json)
+    spans = _choose_spans(as_protobuf) if as_protobuf else None
+    if spans:
+        return spans
     signal = otlp_signal(as_protobuf) if as_protobuf else None
     if signal is None:
-        raise DecodeError("unknown_encoding", "a Schema Registry frame whose payload is neither JSON nor OTLP protobuf; Avro is not read")
+        raise DecodeError("unknown_encoding", "a Schema Registry frame whose payload is neither JSON nor protobuf of spans or logs; Avro is not read")
     return "otlp_proto", partial(decode_signal, as_protobuf, signal)
 
 
@@ -155,7 +172,7 @@ def _configured(encoding: str, value: bytes) -> Read:
     """The reader of a configured encoding; a Schema Registry frame, which is valid in none of them, is taken off first."""
     framed = unframed(value) if encoding != "text" else None
     if framed is not None:
-        value = framed[1] if encoding == "otlp_proto" else framed[0]
+        value = framed[1] if encoding.endswith("_proto") else framed[0]
     return partial(DECODERS[encoding], value)
 
 

@@ -19,6 +19,8 @@ _FIELDS: dict[Signal, frozenset[tuple[int, int]]] = {
     "logs": frozenset({(1, FIXED64), (11, FIXED64), (2, VARINT), (7, VARINT), (8, FIXED32)} | {(n, LENGTH) for n in (3, 5, 6, 9, 10, 12)}),
     "metrics": frozenset((n, LENGTH) for n in (1, 2, 3, 5, 7, 9, 10, 11, 12)),
 }
+# Source: jaeger-idl, model.proto: jaeger.api_v2.Span.
+_JAEGER = frozenset({(n, LENGTH) for n in (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12)} | {(5, VARINT)})
 _METRIC_DATA = frozenset({5, 7, 9, 10, 11})
 _KNOWN = frozenset().union(*_FIELDS.values())
 _JSON_NAMES = re.compile(rb'"(?:resource(?:Spans|Logs|Metrics)|resource_(?:spans|logs|metrics))"')
@@ -51,6 +53,20 @@ def otlp_signal(value: bytes) -> Signal | None:
     return "ambiguous" if ambiguous or left[0] <= 0 else "empty"
 
 
+def is_jaeger_span(value: bytes) -> bool:
+    """Whether protobuf is a span of Jaeger: its fields in any order, a trace id of 8 or 16 bytes and a span id of 8 among them. OTLP has no second field."""
+    ids = {1: 0, 2: 0}
+    try:
+        for number, kind, start, stop in _fields(value, 0, len(value), [_FIELDS_MAX]):
+            if number <= 12 and (number, kind) not in _JAEGER:
+                return False
+            if number in ids:
+                ids[number] = stop - start
+    except _Broken:
+        return False
+    return ids[1] in (8, 16) and ids[2] == 8
+
+
 def json_holds_otlp(value: bytes) -> bool | None:
     """Whether JSON text is OTLP: True by its first key, False by the absence of every name, None where only parsing tells."""
     if b'"resource' not in value:
@@ -58,6 +74,11 @@ def json_holds_otlp(value: bytes) -> bool | None:
     if _JSON_HEAD.match(value):
         return True
     return None if _JSON_NAMES.search(value) else False
+
+
+def json_may_hold_spans(value: bytes) -> bool:
+    """Whether JSON text may be spans of Jaeger; False is certain, a parse tells the rest."""
+    return b'"operationName"' in value or b'"operation_name"' in value
 
 
 def is_text(value: bytes) -> bool:
