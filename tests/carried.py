@@ -32,4 +32,28 @@ def _jaeger(row: Row) -> Row:
     }
 
 
-_RULES = {"jaeger_proto": _jaeger, "jaeger_json": _jaeger}
+def _zipkin(row: Row) -> Row:
+    """No flags, schema URLs or count of dropped attributes; microseconds; what Zipkin has no place for (the scope's attributes, a resource's that are no
+    convention's) is among the span's attributes, and an HTTP status is there under its old name too."""
+    moved = {key: value for key, value in row["resource_attributes"].items() if "." not in key}
+    status = row["http_response_status_code"]
+    return row | {
+        "flags": 0,
+        "attributes": row["attributes"] | moved | row["scope_attributes"] | ({"http.status_code": str(status)} if status else {}),
+        "resource_attributes": {key: value for key, value in row["resource_attributes"].items() if key not in moved},
+        "scope_attributes": {},
+        "scope_schema_url": None,
+        "resource_schema_url": None,
+        "dropped_attributes_count": 0,
+        "events": [event | {"time_unix_nano": event["time_unix_nano"] // 1000 * 1000} for event in row["events"]],
+        "links": [link | {"flags": 0} for link in row["links"]],
+    }
+
+
+def _zipkin_json(row: Row) -> Row:
+    """As protobuf; names of spans and services are in lower case."""
+    found = _zipkin(row)
+    return found | {"name": found["name"].lower(), "service_name": found["service_name"] and found["service_name"].lower()}
+
+
+_RULES = {"jaeger_proto": _jaeger, "jaeger_json": _jaeger, "zipkin_proto": _zipkin, "zipkin_json": _zipkin_json}

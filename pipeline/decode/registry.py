@@ -21,10 +21,12 @@ from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_j
 from tracebraid.pipeline.decode.otlp_json_fields import documents
 from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
+from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_spans
 from tracebraid.pipeline.decode.walkers.memory import Scratch
+from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
+from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Records
@@ -38,6 +40,8 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_json": decode_otlp_json,
     "jaeger_proto": decode_jaeger_proto,
     "jaeger_json": decode_jaeger_json,
+    "zipkin_proto": decode_zipkin_proto,
+    "zipkin_json": decode_zipkin_json,
     "json": decode_json,
     "text": decode_text,
 }
@@ -120,7 +124,9 @@ def choose(value: bytes, named: str | None) -> tuple[str, Read]:
 
 def _choose_spans(value: bytes) -> tuple[str, Read] | None:
     """The protobuf encodings other than OTLP: their structure leaves no doubt, so they are asked first."""
-    return ("jaeger_proto", partial(decode_jaeger_proto, value)) if is_jaeger_span(value) else None
+    if is_jaeger_span(value):
+        return "jaeger_proto", partial(decode_jaeger_proto, value)
+    return ("zipkin_proto", partial(decode_zipkin_proto, value)) if is_zipkin_list(value) else None
 
 
 def _choose_by_structure(value: bytes) -> tuple[str, Read]:
@@ -153,6 +159,8 @@ def _choose_json(value: bytes) -> tuple[str, Read]:
         return "otlp_json", partial(decode_documents, parsed)
     if all(map(is_jaeger, parsed)):
         return "jaeger_json", partial(decode_jaeger_documents, parsed)
+    if all(map(is_zipkin, parsed)):
+        return "zipkin_json", partial(decode_zipkin_spans, [span for spans in parsed for span in spans])
     return "json", partial(decode_json, value)
 
 

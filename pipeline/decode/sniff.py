@@ -21,6 +21,8 @@ _FIELDS: dict[Signal, frozenset[tuple[int, int]]] = {
 }
 # Source: jaeger-idl, model.proto: jaeger.api_v2.Span.
 _JAEGER = frozenset({(n, LENGTH) for n in (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12)} | {(5, VARINT)})
+# Source: zipkin-api, zipkin.proto: zipkin.proto3.Span.
+_ZIPKIN = frozenset({(n, LENGTH) for n in (1, 2, 3, 5, 8, 9, 10, 11)} | {(n, VARINT) for n in (4, 7, 12, 13)} | {(6, FIXED64)})
 _METRIC_DATA = frozenset({5, 7, 9, 10, 11})
 _KNOWN = frozenset().union(*_FIELDS.values())
 _JSON_NAMES = re.compile(rb'"(?:resource(?:Spans|Logs|Metrics)|resource_(?:spans|logs|metrics))"')
@@ -67,6 +69,26 @@ def is_jaeger_span(value: bytes) -> bool:
     return ids[1] in (8, 16) and ids[2] == 8
 
 
+def is_zipkin_list(value: bytes) -> bool:
+    """Whether protobuf is a list of Zipkin's spans, by its first: a trace id of 8 or 16 bytes, an id of 8, and a field that OTLP's resources lack."""
+    ids, telling = {1: 0, 2: 0, 3: 0}, False
+    left = [_FIELDS_MAX]
+    try:
+        for top, top_kind, begin, end in _fields(value, 0, len(value), left):
+            if (top, top_kind) != (1, LENGTH):
+                return False
+            for number, kind, start, stop in _fields(value, begin, end, left):
+                if (number, kind) not in _ZIPKIN or (number in ids and stop - start not in (0, 8, 16)):
+                    return False
+                telling = telling or number > 3
+                if number in ids:
+                    ids[number] = stop - start
+            break
+    except _Broken:
+        return False
+    return telling and ids[1] > 0 and ids[3] == 8
+
+
 def json_holds_otlp(value: bytes) -> bool | None:
     """Whether JSON text is OTLP: True by its first key, False by the absence of every name, None where only parsing tells."""
     if b'"resource' not in value:
@@ -77,8 +99,10 @@ def json_holds_otlp(value: bytes) -> bool | None:
 
 
 def json_may_hold_spans(value: bytes) -> bool:
-    """Whether JSON text may be spans of Jaeger; False is certain, a parse tells the rest."""
-    return b'"operationName"' in value or b'"operation_name"' in value
+    """Whether JSON text may be spans of Jaeger or Zipkin; False is certain, a parse tells the rest."""
+    if b'"operationName"' in value or b'"operation_name"' in value:
+        return True
+    return b'"traceId"' in value and value.lstrip()[:1] == b"["
 
 
 def is_text(value: bytes) -> bool:

@@ -12,7 +12,7 @@ from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.normalize.batch import normalize
 
 pytestmark = pytest.mark.shared
-ENCODINGS = ["jaeger_proto", "jaeger_json"]
+ENCODINGS = ["jaeger_proto", "jaeger_json", "zipkin_proto", "zipkin_json"]
 
 
 @pytest.mark.parametrize("configured", ["auto", "named"])

@@ -28,6 +28,20 @@ REJECTS = {
     "jaeger_json-tags-an-object.json": "malformed",
     "jaeger_json-process-a-string.json": "malformed",
     "jaeger_json-not-a-span.json": "malformed",
+    "zipkin_proto-truncated.bin": "malformed",
+    "zipkin_proto-length-beyond-its-parent.bin": "malformed",
+    "zipkin_proto-second-span-broken.bin": "malformed",
+    "zipkin_proto-name-not-utf8.bin": "invalid_utf8",
+    "zipkin_json-truncated.json": "malformed",
+    "zipkin_json-an-object.json": "malformed",
+    "zipkin_json-span-null.json": "not_an_object",
+    "zipkin_json-without-an-id.json": "malformed",
+    "zipkin_json-id-number.json": "malformed",
+    "zipkin_json-time-as-words.json": "malformed",
+    "zipkin_json-time-negative.json": "malformed",
+    "zipkin_json-tags-an-array.json": "malformed",
+    "zipkin_json-endpoint-a-string.json": "malformed",
+    "zipkin_json-shared-a-string.json": "malformed",
 }
 TRACE, SPAN = bytes(range(1, 17)).hex(), SPAN_ID
 # What a row has that differs from the plain span of the same file; 'noticed' is the counter.
@@ -65,6 +79,27 @@ ROWS: dict[str, dict[str, Any]] = {
     "jaeger_json-trace-id-in-hex.json": {"trace_id": None, "noticed": ("invalid_trace_id", "shop")},
     "jaeger_json-snake-case.json": {},
     "jaeger_json-nulls.json": {},
+    "zipkin_proto-trace-id-of-15-bytes.bin": {
+        "trace_id": None,
+        "attributes": [("tracebraid.invalid_trace_id", TRACE[:30])],
+        "noticed": ("invalid_trace_id", "shop"),
+    },
+    "zipkin_proto-address-of-5-bytes.bin": {},
+    "zipkin_proto-parent-of-zeros.bin": {},
+    "zipkin_proto-time-beyond-64-bits.bin": {
+        "start_unix_nano": None,
+        "end_unix_nano": None,
+        "duration_ns": None,
+        "attributes": [("tracebraid.start_unix_nano", f"{2**64 - 1}000"), ("tracebraid.end_unix_nano", f"{2**64}000")],
+    },
+    "zipkin_json-trace-id-not-hex.json": {
+        "trace_id": None,
+        "attributes": [("tracebraid.invalid_trace_id", "not-a-trace-id")],
+        "noticed": ("invalid_trace_id", "shop"),
+    },
+    "zipkin_json-trace-id-upper-case.json": {},
+    "zipkin_json-tag-a-number.json": {"attributes": [("n", "1"), ("deep", '{"a":[1]}')]},
+    "zipkin_json-nulls.json": {},
 }
 
 
