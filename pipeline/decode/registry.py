@@ -20,6 +20,7 @@ from tracebraid.pipeline.decode.json_logs import decode_json
 from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
 from tracebraid.pipeline.decode.otlp_json_fields import documents
 from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
+from tracebraid.pipeline.decode.raw import decode_raw
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
@@ -42,6 +43,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "jaeger_json": decode_jaeger_json,
     "zipkin_proto": decode_zipkin_proto,
     "zipkin_json": decode_zipkin_json,
+    "raw": decode_raw,
     "json": decode_json,
     "text": decode_text,
 }
@@ -177,8 +179,8 @@ def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:
 
 
 def _configured(encoding: str, value: bytes) -> Read:
-    """The reader of a configured encoding; a Schema Registry frame, which is valid in none of them, is taken off first."""
-    framed = unframed(value) if encoding != "text" else None
+    """The reader of a configured encoding; a Schema Registry frame, which is valid in none of them but raw, is taken off first."""
+    framed = unframed(value) if encoding not in ("text", "raw") else None
     if framed is not None:
         value = framed[1] if encoding.endswith("_proto") else framed[0]
     return partial(DECODERS[encoding], value)
