@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.brokers import collector as collectors
 from tests.tidy.commands import problem
 from tracebraid.pipeline.kernel.environment import load_settings
 
@@ -56,9 +57,9 @@ def specification(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def otelcol() -> str:
     """A Collector with the Kafka exporter."""
-    path = os.environ.get("TRACEBRAID_TEST_OTELCOL") or shutil.which("otelcol-contrib") or str(Path.home() / ".cache" / "tracebraid" / "peers" / "otelcol")
-    if not os.access(path, os.X_OK):
-        pytest.skip("needs an OpenTelemetry Collector with the Kafka exporter: set TRACEBRAID_TEST_OTELCOL to its path")
+    path = collectors.binary()
+    if path is None:
+        pytest.skip(collectors.NEEDED)
     return path
 
 
