@@ -3,8 +3,9 @@
 In: a parsed JSON object, or a text. Out: a Log: the innermost fields or text, with the facts of the envelopes. Never: judgement of the log itself.
 
 Envelopes: Docker's json-file and Fluent Bit (`log`, with `stream`, `time`, `kubernetes`), Filebeat (`message` beside `@timestamp` and `agent`), Vector
-(`message` beside `timestamp` and `source_type`), CRI (`TIME stdout F TEXT`). They nest at most `envelopes_max` deep. An object with `kubernetes`
-beside its own fields (Fluent Bit with Merge_Log) gives up its facts too. Other fields of an envelope join the log's fields, which go first.
+(`message` beside `timestamp` and `source_type`), CRI (`TIME stdout F TEXT`), CloudWatch Logs (`logEvents`, each of which is a log; or one of them with its
+`logGroup`), Google Cloud Logging (`jsonPayload` or `textPayload` beside `logName` or `insertId`). They nest at most `envelopes_max` deep. An object with
+`kubernetes` beside its own fields (Fluent Bit with Merge_Log) gives up its facts too. Other fields of an envelope join the log's, which go first.
 """
 
 import re
@@ -20,6 +21,7 @@ from tracebraid.pipeline.kernel import limits
 CRI = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP])(?::\S*)?(?: (.*))?", re.DOTALL)
 _DOCKER_TIMES = ("time", "date", "@timestamp", "timestamp")
 _FACTS = ("kubernetes", "host", "docker", "container")
+_CLOUD_FACTS = {"cloudwatch": ("logGroup", "logStream", "owner", "cloudwatch"), "gcp": ("resource",)}
 # Names in the `kubernetes` object of Fluent Bit and Fluentd, of Filebeat, of Vector → names of the semantic conventions.
 _KUBERNETES = {
     "k8s.pod.name": ("pod_name", "pod.name"),
@@ -30,6 +32,25 @@ _KUBERNETES = {
     "container.id": ("docker_id", "container_id", "container.id"),
     "container.image.name": ("container_image", "container.image"),
 }
+# Facts of CloudWatch, and labels of Google's monitored resources → names of the semantic conventions.
+_CLOUD = {
+    "logGroup": "aws.log.group.names",
+    "logStream": "aws.log.stream.names",
+    "owner": "cloud.account.id",
+    "resource.type": "gcp.resource.type",
+    "resource.labels.project_id": "cloud.account.id",
+    "resource.labels.location": "cloud.region",
+    "resource.labels.zone": "cloud.availability_zone",
+    "resource.labels.cluster_name": "k8s.cluster.name",
+    "resource.labels.namespace_name": "k8s.namespace.name",
+    "resource.labels.pod_name": "k8s.pod.name",
+    "resource.labels.container_name": "container.name",
+    "resource.labels.instance_id": "host.id",
+    "resource.labels.function_name": "faas.name",
+    "resource.labels.service_name": "service.name",
+    "resource.labels.revision_name": "service.version",
+}
+_LAMBDA = "/aws/lambda/"
 _SERVICE_LABELS = ("app.kubernetes.io/name", "app_kubernetes_io/name", "app", "k8s-app")
 
 
@@ -68,6 +89,15 @@ def unwrap(content: dict[str, Any] | str, exact: bool = False) -> Log:
     return log
 
 
+def events_of(item: Any) -> list[Any]:
+    """The logs of one JSON value: those of a CloudWatch message, each with what the message says of all; else the value itself."""
+    if not isinstance(item, dict) or not isinstance(item.get("logEvents"), list) or not {"logGroup", "messageType"} & item.keys():
+        return [item]
+    shared = {name: item[name] for name in ("logGroup", "logStream", "owner") if name in item}
+    shared["cloudwatch"] = {name: value for name, value in item.items() if name not in shared and name != "logEvents"}
+    return [{**event, **shared} if isinstance(event, dict) else event for event in item["logEvents"]]
+
+
 def strip_newline(text: str) -> str:
     """`text` without the one line end that runtimes leave on a line."""
     return text[:-2] if text.endswith("\r\n") else text[:-1] if text.endswith("\n") else text
@@ -81,6 +111,11 @@ def resource_of(facts: Mapping[str, Any]) -> Attributes:
     for old, new in (("host", "host.name"), ("docker.container_id", "container.id")):
         if old in found:
             found.setdefault(new, found.pop(old))
+    for name in [name for name in found if name in _CLOUD or name.startswith("resource.")]:
+        found.setdefault(_CLOUD.get(name, f"gcp.{name}"), found.pop(name))
+    group = found.get("aws.log.group.names") or ""
+    if group.startswith(_LAMBDA):
+        found["faas.name"] = group.removeprefix(_LAMBDA)
     labels = {}
     for standard, names in _KUBERNETES.items():
         for name in names:
@@ -93,7 +128,7 @@ def resource_of(facts: Mapping[str, Any]) -> Attributes:
             found[f"k8s.pod.label.{key}"] = value
         else:
             found[f"k8s.pod.annotation.{key}" if kind == "annotations" else f"kubernetes.{name}"] = value
-    service = next((labels[name] for name in _SERVICE_LABELS if labels.get(name)), None) or found.get("container.name")
+    service = next((labels[name] for name in _SERVICE_LABELS if labels.get(name)), None) or found.get("container.name") or found.get("faas.name")
     if service:
         found.setdefault("service.name", service)
     return found
@@ -117,12 +152,12 @@ def _from_text(content: str, log: Log, outer: list[dict[str, Any]], exact: bool)
     return value if isinstance(value, dict) else None
 
 
-def _from_object(fields: dict[str, Any], log: Log, outer: list[dict[str, Any]]) -> str | None:
-    """The text inside the envelope that `fields` is; None where it is none, and then only facts are taken from it."""
+def _from_object(fields: dict[str, Any], log: Log, outer: list[dict[str, Any]]) -> dict[str, Any] | str | None:
+    """The log inside the envelope that `fields` is; None where it is none, and then only facts are taken from it."""
     named = _named(fields)
     if named is None and not isinstance(fields.get("kubernetes"), dict):
         return None
-    facts = _FACTS if named else ("kubernetes",)
+    facts = _CLOUD_FACTS.get(named[0], _FACTS) if named else ("kubernetes",)
     log.facts.update({name: fields.pop(name) for name in facts if name in fields})
     if isinstance(fields.get("stream"), str):
         fields["log.iostream"] = fields.pop("stream")
@@ -130,13 +165,13 @@ def _from_object(fields: dict[str, Any], log: Log, outer: list[dict[str, Any]]) 
         log.envelope = log.envelope or "kubernetes"
         return None
     log.envelope, content, times = named
-    text = fields.pop(content)
+    inner: dict[str, Any] | str = fields.pop(content)
     for name in times:
         if isinstance(fields.get(name), (str, int, float)):
             log.time = str(fields.pop(name))
             break
     outer.append(fields)
-    return strip_newline(text)
+    return strip_newline(inner) if isinstance(inner, str) else inner
 
 
 def _named(fields: dict[str, Any]) -> tuple[str, str, tuple[str, ...]] | None:
@@ -145,8 +180,16 @@ def _named(fields: dict[str, Any]) -> tuple[str, str, tuple[str, ...]] | None:
         if "kubernetes" in fields:
             return "fluent-bit", "log", _DOCKER_TIMES
         return ("docker", "log", _DOCKER_TIMES) if "stream" in fields or "time" in fields or "date" in fields else None
-    if not isinstance(fields.get("message"), str):
-        return None
+    if "logName" in fields or "insertId" in fields:
+        payload = "jsonPayload" if isinstance(fields.get("jsonPayload"), dict) else "textPayload" if isinstance(fields.get("textPayload"), str) else None
+        if payload:
+            return "gcp", payload, ("timestamp", "receiveTimestamp")
+    return _around_message(fields) if isinstance(fields.get("message"), str) else None
+
+
+def _around_message(fields: dict[str, Any]) -> tuple[str, str, tuple[str, ...]] | None:
+    if isinstance(fields.get("logGroup"), str) and "timestamp" in fields:
+        return "cloudwatch", "message", ("timestamp",)
     if "@timestamp" in fields and (isinstance(fields.get("agent"), dict) or "@metadata" in fields or isinstance(fields.get("input"), dict)):
         return "filebeat", "message", ("@timestamp",)
     return ("vector", "message", ("timestamp",)) if "source_type" in fields and "timestamp" in fields else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tracebraid.pipeline.decode.envelope import resource_of, strip_newline, unwrap
+from tracebraid.pipeline.decode.envelope import events_of, resource_of, strip_newline, unwrap
 from tracebraid.pipeline.decode.flatten import flatten
 from tracebraid.pipeline.decode.json_value import Inexact, NotJson, dump, parse
 from tracebraid.pipeline.decode.rows import Attributes, DecodeError, Rows
@@ -35,7 +35,7 @@ def read_json(text: bytes | str) -> list[LogRow] | None:
     for exact in (False, True):
         try:
             value = parse(text, exact)
-            items = value if isinstance(value, list) else [value]
+            items = [event for item in (value if isinstance(value, list) else [value]) for event in events_of(item)]
             if len(items) > limits.record_rows_max:
                 raise DecodeError("too_large", f"{len(items)} logs in one record, {limits.record_rows_max} at most")
             return [_unwrapped(item if isinstance(item, (dict, str)) else dump(item, exact), exact) for item in items]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.decode.inflate import inflated
 from tracebraid.pipeline.decode.jaeger_json import decode_jaeger_documents, decode_jaeger_json, is_jaeger
 from tracebraid.pipeline.decode.jaeger_proto import decode_jaeger_proto
 from tracebraid.pipeline.decode.json_logs import decode_json
@@ -50,6 +51,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 # How a record is read once its encoding is known: read(record, rows).
 Read = Callable[[int, Rows], None]
 _WALKED_SHARE = 0.9
+_AS_THEY_ARE = frozenset({"text", "raw"})  # nothing is taken off their records, neither compression nor a frame
 _BLANK = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_TYPES = {
@@ -179,8 +181,8 @@ def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:
 
 
 def _configured(encoding: str, value: bytes) -> Read:
-    """The reader of a configured encoding; a Schema Registry frame, which is valid in none of them but raw, is taken off first."""
-    framed = unframed(value) if encoding not in ("text", "raw") else None
+    """The reader of a configured encoding; a Schema Registry frame, which is valid in no other, is taken off first."""
+    framed = unframed(value) if encoding not in _AS_THEY_ARE else None
     if framed is not None:
         value = framed[1] if encoding.endswith("_proto") else framed[0]
     return partial(DECODERS[encoding], value)
@@ -199,6 +201,7 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
             if record in refused:
                 raise DecodeError("decoder_error", refused[record])
             if value:
+                value = inflated(value) if encoding not in _AS_THEY_ARE else value
                 if encoding == "auto":
                     encoding, read = choose(value, headers.get(record))
                 else:

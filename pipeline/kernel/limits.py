@@ -13,6 +13,7 @@ envelopes_max = 4  # one inside the other, around one log
 id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time
 repetition_ratio_max = 64  # bytes of resources and scopes that a record's rows repeat, a byte of the record: a bomb is beyond it, a Collector's batch below 20
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
+inflated_ratio_max = 128  # bytes inflated, a byte that came: logs come to 10 to 40, a bomb to 1,000
 
 # Rejects.
 reject_value_bytes_max = 64 * KIB  # a larger value keeps its first 64 KiB, its size and its hash

@@ -159,3 +159,79 @@ def test_a_resource_of_a_record_that_is_rolled_back_is_forgotten() -> None:
     decode_json(b'{"log":"x","kubernetes":{"pod_name":"p"}}', 1, rows)
     decoded = rows.finish()
     assert (decoded.logs.column("resource").to_pylist(), decoded.resources.num_rows) == ([0], 1)
+
+
+EVENTS = {
+    "messageType": "DATA_MESSAGE",
+    "owner": "123456789123",
+    "logGroup": "/aws/lambda/checkout",
+    "logStream": "2026/01/01/[$LATEST]ab",
+    "subscriptionFilters": ["all"],
+    "logEvents": [
+        {"id": "1", "timestamp": 1767225600001, "message": "START RequestId: r\n"},
+        {"id": "2", "timestamp": 1767225600002, "message": '{"level":"warn","msg":"slow","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}'},
+    ],
+}
+LAMBDA = {
+    "aws.log.group.names": "/aws/lambda/checkout",
+    "aws.log.stream.names": "2026/01/01/[$LATEST]ab",
+    "cloud.account.id": "123456789123",
+    "cloudwatch.messageType": "DATA_MESSAGE",
+    "cloudwatch.subscriptionFilters": '["all"]',
+    "faas.name": "checkout",
+    "service.name": "checkout",
+}
+
+
+def test_a_message_of_cloudwatch_is_its_events() -> None:
+    logs, resources = read(EVENTS)
+    shared = {"envelope": "cloudwatch", "resource": 0}
+    fields = {"level": "warn", "msg": "slow", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "id": "2"}
+    assert logs == [
+        {"form": "text", "body": "START RequestId: r", "attributes": {"id": "1"}, "envelope_time": "1767225600001", **shared},
+        {"form": "json", "body": None, "attributes": fields, "envelope_time": "1767225600002", **shared},
+    ]
+    assert resources == [LAMBDA]
+
+
+def test_cloudwatch_without_events_and_with_odd_ones() -> None:
+    assert read({**EVENTS, "logEvents": []})[0] == []
+    assert [log["body"] for log in read({**EVENTS, "logEvents": ["text", 7]})[0]] == ["text", "7"]
+    assert [log["form"] for log in read({"logEvents": [{"a": 1}], "msg": "a log of its own"})[0]] == ["json"]
+
+
+def test_an_event_of_cloudwatch_alone() -> None:
+    logs, resources = read({"message": "m", "timestamp": 1767225600001, "logGroup": "g", "logStream": "s"})
+    assert (logs[0]["body"], logs[0]["envelope"], resources) == ("m", "cloudwatch", [{"aws.log.group.names": "g", "aws.log.stream.names": "s"}])
+
+
+ENTRY = {
+    "insertId": "i",
+    "logName": "projects/p/logs/stderr",
+    "resource": {"type": "k8s_container", "labels": {"project_id": "p", "location": "europe-west1", "container_name": "server", "odd": "1"}},
+    "timestamp": "2026-01-01T00:00:00.5Z",
+    "severity": "ERROR",
+    "trace": "projects/p/traces/06796866738c859f2f19b7cfb3214824",
+    "spanId": "000000000000004a",
+}
+
+
+def test_google_cloud_logging_with_text_and_with_json() -> None:
+    logs, resources = read({**ENTRY, "textPayload": "boom\n"}, {**ENTRY, "jsonPayload": {"message": "boom", "severity": "own", "deep": {"a": 1}}})
+    kept = {name: ENTRY[name] for name in ("insertId", "logName", "severity", "trace", "spanId")}
+    shared = {"envelope": "gcp", "envelope_time": "2026-01-01T00:00:00.5Z", "resource": 0}
+    fields = {"message": "boom", "severity": "own", "deep.a": "1", **kept, "gcp.severity": "ERROR"} | {"severity": "own"}
+    assert logs == [
+        {"form": "text", "body": "boom", "attributes": kept, **shared},
+        {"form": "json", "body": None, "attributes": fields, **shared},
+    ]
+    assert resources == [
+        {
+            "gcp.resource.type": "k8s_container",
+            "cloud.account.id": "p",
+            "cloud.region": "europe-west1",
+            "container.name": "server",
+            "gcp.resource.labels.odd": "1",
+            "service.name": "server",
+        }
+    ]

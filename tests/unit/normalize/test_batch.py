@@ -72,7 +72,7 @@ def test_a_reject_keeps_its_bytes() -> None:
     assert row == {
         "day": date(2023, 11, 14),
         "reason": "malformed",
-        "message": "neither OTLP, JSON nor text: the bytes break the structure of each",
+        "message": "neither OTLP, Jaeger, Zipkin, JSON nor text: the bytes break the structure of each",
         "encoding": "auto",
         "record_key": b"key-0",
         "record_value": value[: limits.reject_value_bytes_max],
