@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracebraid.pipeline.decode.any_value import attributes
+from tracebraid.pipeline.decode.json_value import dump
 from tracebraid.pipeline.decode.rows import Attributes, DecodeError
 from tracebraid.pipeline.kernel import limits
 
@@ -42,6 +43,11 @@ def event_time(nanos: int, kept: Attributes) -> int | None:
 def texts(tags: Iterable[tuple[str, Any]]) -> tuple[Attributes, int]:
     """Tags of plain values as attributes, and how many were left out."""
     return attributes(tags, _itself)
+
+
+def spelled(values: dict[str, Any], exact: bool = True) -> dict[str, Any]:
+    """Values out of JSON as texts, whatever their size: what is no text stays JSON. Raises json_value.Inexact where a reading was not exact."""
+    return {key: value if value is None or isinstance(value, str) else dump(value, exact) for key, value in values.items()}
 
 
 def kind_of(tags: dict[str, Any]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from tracebraid.pipeline.decode.any_value import DROPPED_KEY
 from tracebraid.pipeline.decode.json_value import Inexact, NotJson, parse
 from tracebraid.pipeline.decode.rows import Attributes, Rows
-from tracebraid.pipeline.decode.span_row import NO_SERVICE, event_time, kind_of, texts, times
+from tracebraid.pipeline.decode.span_row import NO_SERVICE, event_time, kind_of, spelled, texts, times
 from tracebraid.schemas import semconv
 
 _ERROR = 2
@@ -184,11 +184,15 @@ def _attributes(text: str) -> tuple[Attributes, int] | None:
     written, _, count = text.rpartition("|")
     if not (count.isascii() and count.isdigit() and len(count) <= 10 and int(count) < 1 << 32):
         return None
-    try:
-        found = parse(written)
-    except (NotJson, Inexact):
-        return None
-    if not isinstance(found, dict):
-        return None
-    kept, left_out = texts(found.items())
-    return kept, int(count) + left_out
+    for exact in (False, True):
+        try:
+            found = parse(written, exact)
+            if not isinstance(found, dict):
+                return None
+            kept, left_out = texts(spelled(found, exact).items())
+            return kept, int(count) + left_out
+        except Inexact:
+            continue
+        except NotJson:
+            return None
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from tracebraid.pipeline.decode.otlp_json_fields import UINT64, documents, integer_of, objects_of, text_of
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.decode.span_row import check_rows
+from tracebraid.pipeline.decode.span_row import check_rows, spelled
 from tracebraid.pipeline.decode.zipkin import Endpoint, ZipkinSpan, put_span
 from tracebraid.pipeline.kernel.trace_context import HEX
 
@@ -62,7 +62,7 @@ def _v2(span: dict[str, Any]) -> ZipkinSpan:
         local=_endpoint(span, "localEndpoint"),
         remote=_endpoint(span, "remoteEndpoint"),
         annotations=[(integer_of(each, "timestamp", UINT64), text_of(each, "value")) for each in objects_of(span, "annotations")],
-        tags=_object(span, "tags"),
+        tags=spelled(_object(span, "tags")),
         shared=_flag(span, "shared"),
     )
 
@@ -83,7 +83,7 @@ def _v1(span: dict[str, Any]) -> ZipkinSpan:
         local=next((found for each in owners if (found := _endpoint(each, "endpoint")) != Endpoint()), Endpoint()),
         remote=next((_endpoint(each, "endpoint") for each in binary if other and text_of(each, "key") == other), Endpoint()),
         annotations=[(micros, value) for micros, value, _ in annotations if not (kind and value in (begin, end))],
-        tags={text_of(each, "key"): each.get("value") for each in binary if not (other and text_of(each, "key") == other)},
+        tags=spelled({text_of(each, "key"): each.get("value") for each in binary if not (other and text_of(each, "key") == other)}),
     )
 
 

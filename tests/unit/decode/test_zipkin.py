@@ -101,6 +101,7 @@ def test_shared_and_debug_are_kept() -> None:
         ("a|b", "a|b", [], 0),
         ('ex|{"type":"E","n":2,"deep":{"x":[1]}}|3', "ex", [("type", "E"), ("n", "2"), ("deep", '{"x":[1]}')], 3),
         ('ex|{"text":"a|b"}|0', "ex", [("text", "a|b")], 0),
+        ('ex|{"big":18446744073709551616,"nan":NaN}|0', "ex", [("big", "18446744073709551616"), ("nan", "NaN")], 0),
         ("ex|{broken}|0", "ex|{broken}|0", [], 0),
         ('ex|{"a":1}|many', 'ex|{"a":1}|many', [], 0),
         ("ex|[1]|0", "ex|[1]|0", [], 0),
@@ -131,6 +132,11 @@ def test_links() -> None:
 def test_times(fields: Row, times: tuple[int | None, int | None], left: Row) -> None:
     found = row(**fields)
     assert ((found["start_unix_nano"], found["end_unix_nano"]), found["attributes"]) == (times, left)
+
+
+def test_tags_that_are_no_texts() -> None:
+    found = row(tags={"n": 1, "b": True, "none": None, "big": 2**64, "deep": {"a": [1.5]}})["attributes"]
+    assert found == {"n": "1", "b": "true", "none": None, "big": "1.8446744073709552e+19", "deep": '{"a":[1.5]}'}
 
 
 def test_ids() -> None:
