@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from tracebraid.pipeline.decode.inflate import inflated
 from tracebraid.pipeline.decode.jaeger_json import decode_jaeger_documents, decode_jaeger_json, is_jaeger
 from tracebraid.pipeline.decode.jaeger_proto import decode_jaeger_proto
+from tracebraid.pipeline.decode.joined import joined_lines
 from tracebraid.pipeline.decode.json_logs import decode_json
 from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
 from tracebraid.pipeline.decode.otlp_json_fields import documents
@@ -191,9 +192,12 @@ def _configured(encoding: str, value: bytes) -> Read:
 def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np.bool_]) -> Rows:
     rows, values = Rows(), records.batch.column("value")
     left = np.flatnonzero(~done).tolist()
-    headers = _named_encodings(records) if left else {}
+    headers, lines = (_named_encodings(records), {} if refused else joined_lines(records)) if left else ({}, {})
     for record in left:
-        value: bytes | None = values[record].as_py()
+        value: bytes | None = lines.get(record, b"") or values[record].as_py()
+        if record in lines and lines[record] is None:
+            rows.dropped["joined"] += 1
+            continue
         mark, encoding = rows.mark(), records.encoding
         try:
             if value and len(value) > limits.record_bytes_max:

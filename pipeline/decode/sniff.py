@@ -21,6 +21,7 @@ _FIELDS: dict[Signal, frozenset[tuple[int, int]]] = {
 }
 # Source: jaeger-idl, model.proto: jaeger.api_v2.Span.
 _JAEGER = frozenset({(n, LENGTH) for n in (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12)} | {(5, VARINT)})
+_JAEGER_FIRST = bytes(number << 3 | kind for number, kind in _JAEGER)
 # Source: zipkin-api, zipkin.proto: zipkin.proto3.Span.
 _ZIPKIN = frozenset({(n, LENGTH) for n in (1, 2, 3, 5, 8, 9, 10, 11)} | {(n, VARINT) for n in (4, 7, 12, 13)} | {(6, FIXED64)})
 _METRIC_DATA = frozenset({5, 7, 9, 10, 11})
@@ -57,6 +58,8 @@ def otlp_signal(value: bytes) -> Signal | None:
 
 def is_jaeger_span(value: bytes) -> bool:
     """Whether protobuf is a span of Jaeger: its fields in any order, a trace id of 8 or 16 bytes and a span id of 8 among them. OTLP has no second field."""
+    if value[0] not in _JAEGER_FIRST or (value[0] == 0x0A and value[1:2] not in (b"\x08", b"\x10")):
+        return False  # OTLP, JSON and most text, without a walk
     ids = {1: 0, 2: 0}
     try:
         for number, kind, start, stop in _fields(value, 0, len(value), [_FIELDS_MAX]):
@@ -71,6 +74,11 @@ def is_jaeger_span(value: bytes) -> bool:
 
 def is_zipkin_list(value: bytes) -> bool:
     """Whether protobuf is a list of Zipkin's spans, by its first: a trace id of 8 or 16 bytes, an id of 8, and a field that OTLP's resources lack."""
+    if value[0] != 0x0A:
+        return False
+    inner = next((at for at in range(2, 12) if value[at - 1 : at] < b"\x80"), 12)  # where the first item begins
+    if value[inner : inner + 1] == b"\x0a" and value[inner + 1 : inner + 2] not in (b"\x08", b"\x10"):
+        return False  # most of OTLP, without a walk
     ids, telling = {1: 0, 2: 0, 3: 0}, False
     left = [_FIELDS_MAX]
     try:

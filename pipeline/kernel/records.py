@@ -72,7 +72,7 @@ class Decoded:
     """What decode made of one Records: rows in = spans + logs + rejects + dropped.
 
     spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
-    dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty').
+    dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty', or 'joined' where it is part of another's line).
     walked: spans that compiled walkers read, schemas.records.WALKED_SPANS; of other records than those in `spans`.
     """
 
