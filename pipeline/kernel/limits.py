@@ -13,6 +13,7 @@ envelopes_max = 4  # one inside the other, around one log
 id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time
 repetition_ratio_max = 64  # bytes of resources and scopes that a record's rows repeat, a byte of the record: a bomb is beyond it, a Collector's batch below 20
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
+inflated_ratio_usual = 16  # as which compressed records count where bytes in memory are bounded before they are inflated
 inflated_ratio_max = 128  # bytes inflated, a byte that came: logs come to 10 to 40, a bomb to 1,000
 
 # Rejects.
@@ -95,6 +96,7 @@ slo_windows_max = 8
 
 assert reject_value_bytes_max < record_bytes_max
 assert flatten_depth_max <= nesting_depth_max
+assert inflated_ratio_usual <= inflated_ratio_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
 assert stop_wait_s + 5 < stop_s_max
 assert retry_s_min <= retry_s_max

@@ -11,6 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel import limits
+
+_PACKED = (b"\x1f\x8b", b"H4sI")  # gzip, and how it begins in base64
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
@@ -58,10 +62,15 @@ class Records:
         return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
 
     def split(self, value_bytes_max: int) -> "list[Records]":
-        """The same records in pieces of about `value_bytes_max` bytes of values: beyond it by one record at most."""
-        if self.batch.nbytes <= value_bytes_max:
+        """The same records in pieces of about `value_bytes_max` bytes of values: beyond it by one record at most. What is compressed counts as what it holds."""
+        values = self.batch.column("value")
+        packed = pc.fill_null(pc.or_(*(pc.starts_with(values, start) for start in _PACKED)), pa.scalar(False))
+        inflating = pc.any(packed).as_py()
+        if self.batch.nbytes * (limits.inflated_ratio_usual if inflating else 1) <= value_bytes_max:
             return [self]
-        sizes = pc.fill_null(pc.binary_length(self.batch.column("value")), 0).to_numpy().astype(np.int64)
+        sizes = pc.fill_null(pc.binary_length(values), 0).to_numpy().astype(np.int64)
+        if inflating:
+            sizes *= np.where(packed.to_numpy(zero_copy_only=False), limits.inflated_ratio_usual, 1)
         piece = np.cumsum(sizes) // value_bytes_max
         edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(sizes)]
         return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
