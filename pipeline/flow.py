@@ -46,6 +46,7 @@ from tracebraid.pipeline.redact.rows import redact
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
+from tracebraid.pipeline.source.schemas import Schemas
 from tracebraid.pipeline.start import Starter, lose
 from tracebraid.pipeline.store.ahead import encode_ahead
 from tracebraid.pipeline.store.cycle import OpenCycle, Progress
@@ -62,11 +63,10 @@ class Flow:
 
     def __init__(self, settings: Settings, lake: Lake, group: str, *, metrics: Metrics, clock: Clock, stream: bool) -> None:
         self.settings, self.lake, self.group, self.metrics, self.clock = settings, lake, group, metrics, clock
-        self.totals = Totals()
+        self.totals, self.schemas = Totals(), Schemas(settings.schema_registry, clock)
         self.progress: dict[Partition, Progress] = {}
-        self.cycle = OpenCycle()
+        self.cycle, self.closed_bytes = OpenCycle(), 0
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
-        self.closed_bytes = 0
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
         self.last_lake_s = clock.monotonic_s()
@@ -107,7 +107,8 @@ class Flow:
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded = decode(piece, kernels=self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min, scratch=self._scratch)
+            kernels = self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min
+            decoded = decode(self.schemas.given(piece), kernels=kernels, scratch=self._scratch)
             normalized = redact(normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header), self.settings)
             if piece.first_offset >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)

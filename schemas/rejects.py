@@ -28,7 +28,7 @@ REASONS = {
     "not_an_object": "The JSON value is not an object where one is needed.",
     "otlp_metrics": "The record holds OTLP metrics, which tracebraid does not store.",
     "ambiguous": "The bytes fit several encodings and the topic gives no hint.",
-    "unknown_encoding": "A header names an encoding that tracebraid does not read.",
+    "unknown_encoding": "A header or a Schema Registry frame names an encoding or a schema that tracebraid does not read, or cannot get.",
     "too_deep": "Nesting beyond the limit.",
     "too_large": "A count or a size beyond the limit.",
     "decoder_error": "The decoder failed: a fault of tracebraid's; please report it.",

@@ -26,6 +26,7 @@ class Registry:
     closed: set[str] = field(default_factory=set)
     user: str = ""
     token: str = ""
+    schemas: dict[int, Any] = field(default_factory=dict)  # what GET answers, by id
     subjects: dict[str, list[str]] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)  # path, status
 
@@ -49,6 +50,13 @@ class Registry:
             held.append(asked["schema"])
         return 200, {"id": len({schema for each in self.subjects.values() for schema in each})}
 
+    def get(self, path: str) -> tuple[int, Any]:
+        if self.failing:
+            return self.failing.pop(0), {}
+        named = re.fullmatch(r"/ccompat/schemas/ids/(\d+)", path)
+        held = self.schemas.get(int(named[1])) if named else None
+        return (404, {"error_code": 40403, "message": "Schema not found"}) if held is None else (200, held)
+
 
 @contextmanager
 def registry(**fields: Any) -> Iterator[Registry]:
@@ -59,7 +67,12 @@ def registry(**fields: Any) -> Iterator[Registry]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = answering.post(self.path, dict(self.headers), body)
+            self.answer(*answering.post(self.path, dict(self.headers), body))
+
+        def do_GET(self) -> None:
+            self.answer(*answering.get(self.path))
+
+        def answer(self, status: int, answer: Any) -> None:
             answering.asked.append((self.path, status))
             said = json.dumps(answer).encode()
             self.send_response(status)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.decode.avro import decode_avro
 from tracebraid.pipeline.decode.inflate import inflated
 from tracebraid.pipeline.decode.jaeger_json import decode_jaeger_documents, decode_jaeger_json, is_jaeger
 from tracebraid.pipeline.decode.jaeger_proto import decode_jaeger_proto
@@ -53,6 +54,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 Read = Callable[[int, Rows], None]
 _WALKED_SHARE = 0.9
 _AS_THEY_ARE = frozenset({"text", "raw"})  # nothing is taken off their records, neither compression nor a frame
+_NONE: Mapping[int, str] = {}
 _BLANK = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_TYPES = {
@@ -61,8 +63,8 @@ _CONTENT_TYPES = {
     "application/json": "any_json",
     "application/x-ndjson": "any_json",
     "text/plain": "text",
-    "application/avro": "unknown",
-    "avro/binary": "unknown",
+    "application/avro": "avro",
+    "avro/binary": "avro",
 }
 _MESSAGE_FORMATS = {"otlp": "protobuf"}
 
@@ -113,7 +115,7 @@ def pieces(records: Records, *, kernels: bool) -> list[Records]:
     return records.split(limits.decode_bytes_max)
 
 
-def choose(value: bytes, named: str | None) -> tuple[str, Read]:
+def choose(value: bytes, named: str | None, schemas: Mapping[int, str] = _NONE) -> tuple[str, Read]:
     """The encoding of one record, and how to read it. `named`: what its header names. Raises DecodeError malformed, ambiguous, unknown_encoding."""
     if named == "unknown":
         raise DecodeError("unknown_encoding", "a header names an encoding that tracebraid does not read")
@@ -121,7 +123,10 @@ def choose(value: bytes, named: str | None) -> tuple[str, Read]:
         return "text", partial(decode_text, value)
     framed = unframed(value)
     if framed is not None:
-        return _choose_framed(*framed)
+        schema = schemas.get(int.from_bytes(value[1:5], "big"))  # one of Avro: it leaves no doubt
+        return ("avro", partial(decode_avro, value[5:], schema)) if schema is not None else _choose_framed(*framed)
+    if named == "avro":
+        raise DecodeError("unknown_encoding", "a header names Avro, and there is no Schema Registry frame that would name its schema")
     if named == "protobuf":
         return _choose_spans(value) or ("otlp_proto", partial(decode_otlp_proto, value))
     return _choose_json(value) if named == "any_json" else _choose_by_structure(value)
@@ -177,7 +182,9 @@ def _choose_framed(as_json: bytes, as_protobuf: bytes) -> tuple[str, Read]:
         return spans
     signal = otlp_signal(as_protobuf) if as_protobuf else None
     if signal is None:
-        raise DecodeError("unknown_encoding", "a Schema Registry frame whose payload is neither JSON nor protobuf of spans or logs; Avro is not read")
+        raise DecodeError(
+            "unknown_encoding", "a Schema Registry frame whose payload is neither JSON nor protobuf that is known; Avro needs schema_registry.url"
+        )
     return "otlp_proto", partial(decode_signal, as_protobuf, signal)
 
 
@@ -207,7 +214,7 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
             if value:
                 value = inflated(value) if encoding not in _AS_THEY_ARE else value
                 if encoding == "auto":
-                    encoding, read = choose(value, headers.get(record))
+                    encoding, read = choose(value, headers.get(record), records.schemas)
                 else:
                     read = _configured(encoding, value)
                 read(record, rows)
@@ -242,7 +249,7 @@ def _unfinished(records: Records, done: npt.NDArray[np.bool_]) -> dict[int, str]
     """Records whose rows Arrow does not take (text that is no Unicode, a number beyond its column), found by finishing each by itself."""
     found = {}
     for record in np.flatnonzero(~done).tolist():
-        alone = Records(records.partition, records.batch.slice(record, 1), records.encoding, records.tenant)
+        alone = replace(records, batch=records.batch.slice(record, 1))
         try:
             _read_all(alone, {}, np.zeros(1, np.bool_)).finish()
         except Exception as error:
@@ -251,7 +258,7 @@ def _unfinished(records: Records, done: npt.NDArray[np.bool_]) -> dict[int, str]
 
 
 def _named_encodings(records: Records) -> dict[int, str]:
-    """What each record's headers name, for the records that have such a header: protobuf, any_json, text, unknown."""
+    """What each record's headers name, for the records that have such a header: protobuf, any_json, text, avro, unknown."""
     column = records.batch.column("headers")
     if records.encoding != "auto" or not len(column.flatten()):
         return {}

@@ -54,6 +54,11 @@ fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 stall_s = 120.0  # records wait at the broker, and none comes for so long
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read
 
+# A Schema Registry.
+registry_pause_s = 30.0  # after it gave no answer, or no such schema, it is asked again
+registry_cached_max = 10_000  # schemas that are remembered
+registry_ids_max = 16  # new ids of one batch that are asked for: hostile records name a new one each
+
 # Waiting for brokers.
 broker_wait_s = 10.0  # at start: then one line says that nobody answers
 broker_retry_s = 30.0  # later on, for what passes by itself

@@ -5,6 +5,7 @@ Rows are Arrow batches; these carry them, with what is known of the whole batch.
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,12 +37,16 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records of one partition in the order of their offsets. `batch`: schemas.records.RECORDS. `encoding`, `tenant`: as configured."""
+    """Records of one partition in the order of their offsets. `batch`: schemas.records.RECORDS. `encoding`, `tenant`: as configured.
+
+    schemas: Avro schemas by the ids that frames of the records name, as far as a registry has given them.
+    """
 
     partition: Partition
     batch: pa.RecordBatch
     encoding: str = "auto"
     tenant: str = ""
+    schemas: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def first_offset(self) -> int:
@@ -62,7 +67,7 @@ class Records:
         return [replace(self, batch=self.batch.slice(start, end - start)) for start, end in itertools.pairwise(edges)]
 
     def split(self, value_bytes_max: int) -> "list[Records]":
-        """The same records in pieces of about `value_bytes_max` bytes of values: beyond it by one record at most. What is compressed counts as what it holds."""
+        """The same records in pieces of about `value_bytes_max` bytes of values, compressed ones as what they hold: beyond it by one record at most."""
         values = self.batch.column("value")
         packed = pc.fill_null(pc.or_(*(pc.starts_with(values, start) for start in _PACKED)), pa.scalar(False))
         inflating = pc.any(packed).as_py()

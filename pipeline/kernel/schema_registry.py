@@ -1,4 +1,4 @@
-"""Settings of the Schema Registry that is told what alert messages look like.
+"""Settings of the Schema Registry that is told what alert messages look like, and asked what records in Avro do.
 
 In: values. Out: frozen settings. Never: a connection; a secret in a repr or in what is shown.
 """
@@ -14,7 +14,7 @@ from tracebraid.pipeline.kernel.masking import MASK, without_secrets
 
 
 class SchemaRegistrySettings(BaseModel):
-    """Where detect registers the JSON Schema of alert messages, under the name of their topic and `-value`. Messages are plain JSON with it or without."""
+    """Where detect registers the JSON Schema of alert messages (plain JSON with it or without), and ingest gets the schemas of records in Avro."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -46,7 +46,7 @@ HOMES = {
     "duckdb": ("pipeline.query", "pipeline.tier"),
     "lark": ("pipeline.rules",),
     "numba": ("pipeline.kernel.compiled",),
-    "urllib3": ("pipeline.notify",),
+    "urllib3": ("pipeline.notify", "pipeline.source"),
     "yaml": ("pipeline.rules",),
     "time": ("pipeline.kernel.clock",),
     "prometheus_client": ("pipeline.kernel.metrics", "jobs.http"),

@@ -1,0 +1,112 @@
+"""The Avro schemas that records name, from the Schema Registry of the settings.
+
+In: records of one partition. Out: the same, with the schemas that their frames name. Never: a record held up for long, or refused here: without its schema
+decode makes it a reject, which keeps its bytes and can be sent again.
+
+Source: `GET /schemas/ids/{id}` of Confluent's Schema Registry; an id means the same schema for ever, so each is asked for once. While the registry does not
+answer, it is asked again after `registry_pause_s`; ids that it does not know are remembered as such for as long.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+import urllib3
+
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.records import Records
+from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
+
+log = structlog.get_logger()
+_FRAME = struct.Struct(">bI")  # byte 0, schema id
+
+
+class Schemas:
+    """A client of one registry and what it has said. Not shared between threads. Raises UsageError where `ca_file` cannot be read."""
+
+    def __init__(self, settings: SchemaRegistrySettings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self._known: dict[int, str] = {}
+        self._unknown: dict[int, float] = {}  # id → when it may be asked for again
+        self._silent_until_s = 0.0
+        self._pool = _pool(settings) if settings.url else None
+
+    def given(self, records: Records) -> Records:
+        """`records` with the Avro schemas of its frames, by id; the same object where there is no registry or no frame."""
+        if self._pool is None or records.encoding != "auto":
+            return records
+        values = records.batch.column("value")
+        framed = values.filter(pc.fill_null(pc.starts_with(values, b"\0"), pa.scalar(False)))
+        if not len(framed):
+            return records
+        heads = pc.unique(pc.binary_slice(framed, 0, _FRAME.size)).to_pylist()
+        ids = {_FRAME.unpack(head)[1] for head in heads if len(head) == _FRAME.size}
+        asked = [each for each in ids if each not in self._known][: limits.registry_ids_max]
+        found = {each: self._known[each] for each in ids if each in self._known}
+        found |= {each: schema for each in asked if (schema := self._ask(each)) is not None}
+        return replace(records, schemas=found)
+
+    def _ask(self, schema_id: int) -> str | None:
+        now_s = self.clock.monotonic_s()
+        if now_s < max(self._silent_until_s, self._unknown.get(schema_id, 0.0)):
+            return None
+        assert self._pool is not None
+        try:
+            answer = self._pool.request("GET", f"{self.settings.url.rstrip('/')}/schemas/ids/{schema_id}", redirect=False)
+            status, body = answer.status, answer.data if answer.status == 200 else b""
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._silent(type(error).__name__)
+            return None
+        if status in (401, 403, 408, 429) or status >= 500:
+            self._silent(f"it answered {status}")
+            return None
+        schema = _avro(body)
+        if schema is None:
+            if len(self._unknown) >= limits.registry_cached_max:
+                self._unknown.clear()
+            self._unknown[schema_id] = now_s + limits.registry_pause_s
+            return None
+        if len(self._known) >= limits.registry_cached_max:
+            self._known.clear()
+        self._known[schema_id] = schema
+        return schema
+
+    def _silent(self, why: str) -> None:
+        self._silent_until_s = self.clock.monotonic_s() + limits.registry_pause_s
+        log.warning("the schema registry gives no schemas: records of Avro are rejects meanwhile", why=why, seconds=limits.registry_pause_s)
+
+
+def _avro(body: bytes) -> str | None:
+    """The schema of an answer, if it is one of Avro that stands by itself."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(answer, Mapping) or answer.get("schemaType") not in (None, "AVRO") or answer.get("references"):
+        return None
+    schema = answer.get("schema")
+    return schema if isinstance(schema, str) else None
+
+
+def _pool(settings: SchemaRegistrySettings) -> urllib3.PoolManager:
+    headers = {"Accept": "application/vnd.schemaregistry.v1+json", **{name: secret.get_secret_value() for name, secret in settings.headers.items()}}
+    if token := settings.token.get_secret_value():
+        headers["Authorization"] = f"Bearer {token}"
+    context = urllib3.util.create_urllib3_context()
+    if settings.verify_tls:
+        try:
+            context.load_verify_locations(settings.ca_file) if settings.ca_file else context.load_default_certs()
+        except OSError as error:
+            what = f"{settings.called}: cannot read ca_file {settings.ca_file}: {error.strerror or error}"
+            raise UsageError(what, "Give the path of a PEM file") from None
+    else:
+        context.check_hostname = False
+    timeout = urllib3.Timeout(connect=settings.timeout_s, read=settings.timeout_s)
+    required = "CERT_REQUIRED" if settings.verify_tls else "CERT_NONE"
+    return urllib3.PoolManager(headers=headers, retries=False, timeout=timeout, ssl_context=context, cert_reqs=required)
