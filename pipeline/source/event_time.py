@@ -13,7 +13,8 @@ import orjson
 
 OTLP_JSON = re.compile(rb'TimeUnixNano"\s*:\s*"?([1-9]\d{0,19})')
 JSON_TIME = re.compile(rb'"(?:time|@timestamp|timestamp|@t|ts)"\s*:\s*"([^"\\]{10,40})"')
-JSON_KEYS = ("time", "@timestamp", "timestamp", "@t", "ts", "eventTime", "date")
+JSON_KEYS = ("time", "@timestamp", "timestamp", "@t", "ts", "eventTime", "date", "startTime")  # the last is Jaeger's
+ZIPKIN_TIME = re.compile(rb'"timestamp"\s*:\s*([1-9]\d{9,18})\b')
 LEADING_TIME = re.compile(rb"\s*\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)")
 LOOK_BYTES = 64 * 1024  # a time lies near the start of its record
 # OTLP protobuf: resource (1) → scope (2) → span or log record (2); fixed64 fields of Span: 7 start, 8 end; of LogRecord: 1 time, 11 observed.
@@ -23,12 +24,14 @@ WINDOW_MS = (631_152_000_000, 4_102_444_800_000)  # 1990 to 2100: what lies outs
 
 
 def event_time_ms(value: bytes) -> int | None:
-    """The first event time in `value`: OTLP JSON, a JSON log object or its envelope, OTLP protobuf, or a line that begins with a time."""
+    """The first event time in `value`: OTLP JSON, a JSON log object or its envelope, Jaeger's or Zipkin's JSON, OTLP protobuf, or a line's beginning."""
     first = value[:1]
     if first == b"{":
         if found := OTLP_JSON.search(value):
             return _plausible(int(found[1]) // 1_000_000)
         return _of_json_log(value)
+    if first == b"[" and (found := ZIPKIN_TIME.search(value[:LOOK_BYTES])):
+        return _of_number(int(found[1]))
     if first == b"\n":
         return _of_protobuf(value)
     found = LEADING_TIME.match(value[:LOOK_BYTES])

@@ -25,6 +25,9 @@ MS = 1_674_981_729_488
         (b'{"log":"broken "quotes"","time":"2023-01-29T08:42:09.488Z"}', MS),
         (b"2023-01-29T08:42:09.488123456Z stdout F a line", MS),
         (b"[2023-01-29 08:42:09,488] INFO a line", MS),
+        (b'{"traceId":"AQ==","startTime":"2023-01-29T08:42:09.488335207Z"}', MS),
+        (b'[{"traceId":"1","duration":7,"timestamp":1674981729488335}]', MS),
+        (b'[{"traceId":"1","timestamp":7}]', None),
         (b'{"time":true}', None),
         (b'{"time":"1601-01-01T00:00:00Z"}', None),
         (b'{"time":1e400}', None),
@@ -46,7 +49,9 @@ def test_protobuf_logs_without_a_time_have_that_of_their_observation() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["spans.otlp_proto", "spans.otlp_json", "logs.otlp_proto", "logs.otlp_json", "spans.otlp_proto_by_trace"])
+@pytest.mark.parametrize(
+    "name", ["spans.otlp_proto", "spans.otlp_json", "logs.otlp_proto", "logs.otlp_json", "spans.otlp_proto_by_trace", "spans.jaeger_json", "spans.zipkin_json"]
+)
 def test_a_collectors_own_bytes(shared: Path, name: str) -> None:
     lines = (shared / f"data/wire/{name}.jsonl").read_text().splitlines()
     assert {event_time_ms(base64.b64decode(json.loads(line)["value"])) for line in lines} == {1_700_000_000_000}
