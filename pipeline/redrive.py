@@ -32,6 +32,7 @@ from tracebraid.pipeline.publish.topics import redriven_topic
 from tracebraid.pipeline.query.snapshot import take
 from tracebraid.pipeline.query.statement import question
 from tracebraid.pipeline.source.again import Again
+from tracebraid.pipeline.source.schemas import Schemas
 from tracebraid.pipeline.source.topics import settings_of
 from tracebraid.schemas.records import RECORDS
 
@@ -157,6 +158,7 @@ class Judge:
 
     def __init__(self, settings: Settings, wanted: Redrive, source: Again, sender: "Sender") -> None:
         self.settings, self.wanted, self.source, self.sender = settings, wanted, source, sender
+        self.schemas = Schemas(settings.schema_registry, sender.clock)
 
     def judge(self, rows: Sequence[Row]) -> Iterator[Judged]:
         """In the order of `rows`, which is that of their topics."""
@@ -213,7 +215,7 @@ class Judge:
         ]
         settings = settings_of(topic, self.settings.topics)
         encoding = self.wanted.encoding or (settings.encoding if settings else "auto")
-        made = decode(Records(Partition("", topic, "", 0), pa.record_batch(columns, schema=RECORDS), encoding))
+        made = decode(self.schemas.given(Records(Partition("", topic, "", 0), pa.record_batch(columns, schema=RECORDS), encoding)))
         spans, logs = Counter(made.spans.column("record").to_pylist()), Counter(made.logs.column("record").to_pylist())
         refused = dict(zip(made.rejects.column("record").to_pylist(), made.rejects.column("reason").to_pylist(), strict=True))
         for record in range(len(messages)):

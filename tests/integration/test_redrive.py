@@ -1,5 +1,6 @@
 """Rejects sent again on a real broker: each once, whatever ends the re-drive, and from its topic where the reject holds a part alone."""
 
+import io
 import json
 import os
 import subprocess
@@ -12,12 +13,14 @@ from click.testing import CliRunner
 from confluent_kafka import Producer
 
 from tests.integration.test_ingest import Crash, intervals_are_whole, numbers, produce, read_all, settings_for, with_rejects_topic
+from tests.registry import registry
 from tracebraid import connect
 from tracebraid.jobs.main import tracebraid
 from tracebraid.pipeline.flow import run_ingest
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.redrive import Found, Redrive, redrive
@@ -268,6 +271,32 @@ def test_the_command_looks_first_and_sends_with_apply(broker: Any, tmp_path: Pat
     ):
         with pytest.raises(UsageError, match=says):
             run(*wrong)
+
+
+def test_records_of_avro_come_in_once_the_registry_answers(broker: Any, tmp_path: Path) -> None:
+    fastavro = pytest.importorskip("fastavro", reason="needs fastavro: pip install 'tracebraid[avro]'")
+    topic = broker.create_topic(broker.unique("avro"), 1)
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic))
+    schema = {"type": "record", "name": "Log", "fields": [{"name": "level", "type": "string"}, {"name": "message", "type": "string"}]}
+    producer = Producer(broker.client)
+    for number in range(10):
+        content = io.BytesIO()
+        fastavro.schemaless_writer(content, fastavro.parse_schema(schema), {"level": "warn", "message": f"message {number}"})
+        producer.produce(topic, b"\0\0\0\0\x07" + content.getvalue())
+        producer.produce(topic, b'{"level":"info","message":"of JSON"}')
+    producer.flush(30)
+    with registry(schemas={7: {"schema": json.dumps(schema)}}) as known:
+        settings = settings.model_copy(update={"schema_registry": SchemaRegistrySettings(url=known.url)})
+        known.failing += [503] * 5
+        totals = run_ingest(settings, drain=True)
+        assert (totals.logs, totals.rejects) == (10, 10)
+        known.failing.clear()
+        assert redrive(settings, Redrive(), print).sendable == 10
+        assert apply(settings).sent == 10
+        totals = run_ingest(settings, drain=True)
+        assert (totals.logs, totals.rejects) == (10, 0)
+    found = connect(settings.lake).execute("select body, severity_text from logs where body <> 'of JSON' order by body").fetchall()
+    assert found == [(f"message {number}", "warn") for number in range(10)]
 
 
 def test_markers_outlive_many_and_are_read_to_their_end(broker: Any) -> None:
