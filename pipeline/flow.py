@@ -107,8 +107,7 @@ class Flow:
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            kernels = self.settings.ingest.kernels and piece.batch.nbytes >= limits.kernel_bytes_min
-            decoded = decode(self.schemas.given(piece), kernels=kernels, scratch=self._scratch)
+            decoded = decode(self.schemas.given(piece), kernels=self.settings.ingest.kernels, scratch=self._scratch)
             normalized = redact(normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header), self.settings)
             if piece.first_offset >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)

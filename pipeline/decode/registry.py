@@ -72,11 +72,13 @@ _MESSAGE_FORMATS = {"otlp": "protobuf"}
 def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = None) -> Decoded:
     """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none.
 
-    `kernels`: false leaves every record to the reference decoders, which read the same, slower. `scratch`: of the one before, to be used again.
+    `kernels`: false leaves every record to the reference decoders, which read the same, slower. `scratch`: of the batch before, to be
+    used again; then batches that are too small to be worth the kernels are left to the reference, too.
     """
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
-    walked = _walk(records, scratch or Scratch()) if kernels else None
+    worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
+    walked = _walk(records, scratch or Scratch()) if kernels and worthwhile else None
     done = walked.records if walked else np.zeros(records.batch.num_rows, np.bool_)
     try:
         decoded = _read_all(records, {}, done).finish()

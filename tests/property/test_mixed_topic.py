@@ -44,7 +44,8 @@ def _rows(records: Records) -> tuple[list[Any], ...]:
     """Spans, logs and rejects, each row with the record that it is of, and (record, count) of the dropped."""
     decoded = decode(records)
     found = normalize(records, decoded, now_us=1)
-    return *(batch.to_pylist() for batch in (found.spans, found.logs, found.rejects)), [decoded.dropped.total()], sorted(found.counted.items())
+    in_order = (sorted(batch.to_pylist(), key=lambda row: (row["kafka_offset"], row["record_index"])) for batch in (found.spans, found.logs, found.rejects))
+    return *in_order, [decoded.dropped.total()], sorted(found.counted.items())
 
 
 @settings(max_examples=60, deadline=None)
