@@ -47,6 +47,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         "instant.epochSecond",
         "timestamp.seconds",
     ),
+    "level_maybe": ("at",),  # logfmt's short name, where it holds a level
     "nanos": ("instant.nanoOfSecond", "timestamp.nanos"),
     "level": (
         "level",
@@ -72,7 +73,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "exception_message": (
         *("exception.message", "error.message", "err.message", "exception.exception_message", "thrown.message", "exc_message", "error", "err"),
-        "exception_message",
+        *("exception_message", "fields.error", "fields.err"),
     ),
     "exception_stacktrace": (
         *("exception.stacktrace", "error.stack_trace", "stack_trace", "exc_info", "err.stack", "error.stack", "exception", "@x", "stack", "errorVerbose"),
@@ -80,9 +81,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "service": (
         *("service.name", "service", "otelServiceName", "dd.service", "resource.service.name", "resource.attributes.service.name", "serviceContext.service"),
-        *("application.name", "application", "app.name", "app"),
+        *("application.name", "application", "app.name", "app", "syslog.appname"),
     ),
     "event_name": ("event.name", "event_name"),
+    "contexts": ("spans",),  # a list of contexts, as JSON text: Rust's tracing
 }
 _NESTS = (
     "context",
@@ -104,7 +106,7 @@ _NESTS = (
 _ROLES_IN_NESTS = frozenset({"traceparent", "trace_id", "span_id", "datadog_high", "flags", "sampled", "service"})
 _SCALES = {"dd.traceid": "decimal", "dd.spanid": "decimal", "severitynumber": "otel", "levelno": "python"}
 _NEST_RANK = 100
-ID_ROLES = frozenset({"traceparent", "trace_id", "trace_maybe", "span_id", "datadog_high", "flags", "sampled"})
+ID_ROLES = frozenset({"traceparent", "trace_id", "trace_maybe", "span_id", "datadog_high", "flags", "sampled", "contexts"})
 
 
 def _plain(name: str) -> str:

@@ -3,7 +3,8 @@
 In: a log's fields with a role, its text, the traceparent header of its Kafka record. Out: ids, flags, and where the trace id was found.
 Never: an id out of a field of another meaning.
 
-Precedence: a field that holds a W3C traceparent; the other fields by name, at the top before nested ones; the text; last the record's header, since that may
+Precedence: a field that holds a W3C traceparent; the other fields by name, at the top before nested ones; a field that lists contexts
+(`spans` of Rust's tracing); the text; last the record's header, since that may
 be the shipper's own trace. (OTLP's typed ids go before all of these.) A span id of its own goes before the one inside a context.
 A field that says it is a trace id and holds none is `invalid`, if no other place has one; words for "no trace" are not.
 """
@@ -32,7 +33,9 @@ def find_ids(picks: Picks, text: str | None, header: str | None, use: Callable[[
     if context and field:
         source = "traceparent" if field.name.lower() == "traceparent" else f"field:{field.name}"
     else:
-        context, source = (ids_in(text) if text else None), "text"
+        context, source = _from_list(picks)
+        if context is None:
+            context, source = (ids_in(text) if text else None), "text"
         if context is None and header:
             context, source = parse_context(header), "traceparent"
     span_id = _span_id(picks, use) or (context.span_id if context else None)
@@ -54,6 +57,15 @@ def _from_fields(picks: Picks) -> tuple[Pick | None, Context | None, bool]:
                 return pick, context, False
             invalid = invalid or (role != "trace_maybe" and pick.value.strip().lower() not in ABSENT)
     return None, None, invalid
+
+
+def _from_list(picks: Picks) -> tuple[Context | None, str]:
+    """From a field that lists the contexts that a log lies in, outermost first."""
+    for pick in picks.get("contexts", ()):
+        context = ids_in(pick.value)
+        if context:
+            return context, f"field:{pick.name}"
+    return None, ""
 
 
 def _span_id(picks: Picks, use: Callable[[Pick], None]) -> str | None:

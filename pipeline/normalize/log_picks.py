@@ -4,7 +4,7 @@ In: a MAP(string, string) array. Out: by row and role, the fields in order of pr
 Never: work for a name in every row; a name is judged once a batch.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from tracebraid.pipeline.normalize.attributes import flat, kept
 from tracebraid.pipeline.normalize.log_fields import role_of
+from tracebraid.pipeline.normalize.logfmt import put
+from tracebraid.schemas.table import ATTRIBUTES, STRING
 
 
 class Pick(NamedTuple):
@@ -61,3 +63,23 @@ class Fields:
     def rest(self) -> pa.MapArray:
         """The map without the used fields."""
         return kept(self._keys, self._values, self._offsets, self._keep)
+
+
+def with_fields(attributes: pa.MapArray, said: Mapping[int, Mapping[str, str | None]]) -> pa.MapArray:
+    """`attributes` with the fields that the texts of some rows say, which go before their envelopes' fields; of two with one name the second gets a number."""
+    if not said:
+        return attributes
+    rows = pa.array(sorted(said))
+    joined: list[dict[str, str | None]] = []
+    for row, outer in zip(rows.to_pylist(), attributes.take(rows).to_pylist(), strict=True):
+        fields, numbers = dict(said[row]), dict[str, int]()
+        for name, value in outer or ():
+            put(fields, numbers, name, value)
+        joined.append(fields)
+    offsets = np.cumsum([0, *map(len, joined)], dtype=np.int32)
+    keys = pa.array([name for fields in joined for name in fields], STRING)
+    values = pa.array([value for fields in joined for value in fields.values()], STRING)
+    added = pa.MapArray.from_arrays(pa.array(offsets), keys, values).cast(ATTRIBUTES)
+    place = np.arange(len(attributes))
+    place[rows.to_numpy()] = len(attributes) + np.arange(len(joined))
+    return pa.concat_arrays([attributes, added]).take(pa.array(place))

@@ -5,7 +5,7 @@ and a search finds the line as the program wrote it.
 
 Only the first `id_search_chars_max` characters are looked at, and a level or logger only where such a line has it: near its start. Every
 pattern is a literal or a class with bounded repeats, so the work is linear in that window.
-Shapes: logback and log4j, Spring Boot, Python's logging, .NET's console, klog, logfmt, syslog's <PRI>, nginx's [error], JSON that is broken.
+Shapes: logback and log4j, Spring Boot, Python's logging (OpenTelemetry's too), .NET's console, klog, syslog's <PRI>, nginx's [error], JSON that is broken.
 """
 
 import re
@@ -46,10 +46,13 @@ _THREAD = r"\[ {0,16}([^\[\]]{1,128})\] "
 # Spring Boot has PID --- [APPLICATION] [THREAD] [CORRELATION] before its logger, the first and the last of them only where they are set.
 _LOGBACK = re.compile(
     rf"{_CLOCK} {{1,3}}(?:{_THREAD})?(?:{_WORD}) {{1,3}}(\d{{1,8}} --- )?(?:{_THREAD})?(?:\[ {{0,64}}([^\[\]]{{0,128}})\] )?(?:\[[^\[\]]{{0,128}}\] )?"
-    r"([^\s\"]{1,256}?)(?:#\d{1,7}(?= )| {1,40}[-:](?= ))"
+    r"([^\s\"]{1,256}?)(?:#\d{1,7}(?= )| {1,40}(?:\[[^\[\]]{0,256}\] ){0,2}[-:](?= ))"
 )
 _CORRELATION = re.compile(r"[0-9a-f]{16,32}-[0-9a-f]{16}")
 _PYTHON = re.compile(rf"{_CLOCK} - ([\w.]{{1,128}}) - (?:{_WORD}) - ")
+_OTEL_PYTHON = re.compile(rf"{_CLOCK} (?:{_WORD}) \[([\w.]{{1,128}})\] \[[^\[\]]{{1,256}}\] \[trace_id=")  # as OpenTelemetry's instrumentation sets it
+_SERVICE = re.compile(r"service\.name=([\w.-]{1,128})")
+_SAMPLED = re.compile(rf"sampled{_IS}(true|false|[01])(?![0-9a-z])")
 
 
 class Level(NamedTuple):
@@ -65,7 +68,9 @@ def ids_in(text: str) -> Context | None:
             decimal = low.endswith("dd.", 0, match.start())
             context = parse_context(match.group(1).strip("-_.:;/="), decimal=decimal)
             if context:
-                return context if context.span_id else context._replace(span_id=_span_in(low, match.start(), decimal))
+                sampled = _SAMPLED.search(low) if context.flags is None and "sampled" in low else None
+                flags = int(sampled.group(1) in ("true", "1")) if sampled else context.flags
+                return context._replace(span_id=context.span_id or _span_in(low, match.start(), decimal), flags=flags)
             if tries == _TRIES_MAX:
                 break
     for form in (_TRACEPARENT, _ROOT):
@@ -114,6 +119,9 @@ def origin_in(text: str) -> tuple[str | None, str | None]:
     if not text[:1].isdigit():
         return None, None
     head = text[: 2 * _HEAD_CHARS]
+    otel = _OTEL_PYTHON.match(head) if "[trace_id=" in head else None
+    if otel:
+        return otel.group(1), None
     logback = _LOGBACK.match(head)
     if logback:
         before, spring_boot, after, second, logger = logback.groups()
@@ -123,6 +131,12 @@ def origin_in(text: str) -> tuple[str | None, str | None]:
         return logger, thread.strip() if thread else None
     python = _PYTHON.match(head)
     return (python.group(1), None) if python else (None, None)
+
+
+def service_in(text: str) -> str | None:
+    """The service that a line names by its attribute's name."""
+    found = _SERVICE.search(text[: limits.id_search_chars_max]) if "service.name=" in text else None
+    return found.group(1) if found else None
 
 
 def _span_in(low: str, start: int, decimal: bool) -> str | None:

@@ -4,7 +4,8 @@ In: one text. Out: exact nanoseconds, and whether the text said its zone. Never:
 
 Forms: ISO 8601 and RFC 3339 (`T` or blank, `-` or `/` between the date's parts, `.` or `,` before the fraction), `02/Jan/2006:15:04:05 -0700` and
 `Mon, 02 Jan 2006 15:04:05 GMT`, and numbers since 1970 whose magnitude tells seconds from milli-, micro- and nanoseconds. A number
-below 10^8 seconds (1973) is no time: it is a duration or a counter.
+below 10^8 seconds (1973) is no time: it is a duration or a counter. syslog's `Oct 11 22:14:15` and klog's `1011 22:14:15.000000` name no year: theirs
+is the one that brings them nearest to a time that the caller knows, and without one they are no time.
 """
 
 import re
@@ -15,8 +16,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
+_YEAR_NS = 31_556_952 * SECOND_NS
 _ISO = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,18}))?)? ?(Z|z|UTC|GMT|[+-][0-2]\d(?::?[0-5]\d)?)?", re.ASCII)
 _NAMED_MONTH = re.compile(r"(?:[A-Z][a-z]{2}, )?(\d{1,2})[ /-]([A-Z][a-z]{2})[ /-](\d{4})[ :](\d\d):(\d\d):(\d\d) ?(Z|UTC|GMT|[+-][0-2]\d:?[0-5]\d)?", re.ASCII)
+_MONTH_FIRST = re.compile(r"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?: [A-Z]{3,5} (\d{4}))?", re.ASCII)
+_KLOG = re.compile(r"(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{1,9})", re.ASCII)
 _NUMBER = re.compile(r"\d{9,20}(?:\.\d{1,20})?|\d\.\d{1,20}[eE]\+?\d{1,2}", re.ASCII)
 _MONTHS = {name: number for number, name in enumerate(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1)}
 _CHARS_MAX = 64
@@ -29,8 +33,8 @@ class Moment(NamedTuple):
     zoned: bool
 
 
-def parse_time(text: str) -> Moment | None:
-    """The moment that `text` writes; None where it writes none, or one outside the years 1678 to 2261."""
+def parse_time(text: str, near_ns: int | None = None) -> Moment | None:
+    """The moment that `text` writes; None where it writes none, or one outside the years 1678 to 2261. `near_ns`: where a year that lacks is looked for."""
     if len(text) > _CHARS_MAX:
         return None
     text = text.strip()
@@ -44,7 +48,27 @@ def parse_time(text: str) -> Moment | None:
     if named and named.group(2) in _MONTHS:
         day, month, year, *clock, zone = named.groups()
         return _moment([year, str(_MONTHS[month]), day, *clock], "0", zone)
-    return None
+    return _without_year(text, near_ns)
+
+
+def _without_year(text: str, near_ns: int | None) -> Moment | None:
+    found = _MONTH_FIRST.fullmatch(text)
+    if found and found.group(1) in _MONTHS:
+        month, day, *clock, year = found.groups()
+        return _nearest([str(_MONTHS[month]), day, *clock], "0", year, near_ns)
+    found = _KLOG.fullmatch(text)
+    return _nearest(list(found.groups()[:5]), found.group(6), None, near_ns) if found else None
+
+
+def _nearest(rest: list[str], fraction: str, year: str | None, near_ns: int | None) -> Moment | None:
+    """In `year`, else in the one that brings it nearest to `near_ns`."""
+    if year is not None:
+        return _moment([year, *rest], fraction, None)
+    if near_ns is None:
+        return None
+    about = 1970 + near_ns // _YEAR_NS
+    moments = [moment for each in range(about - 1, about + 2) if (moment := _moment([str(each), *rest], fraction, None))]
+    return min(moments, key=lambda moment: abs(moment.nanos - near_ns), default=None)
 
 
 def _moment(date_and_time: Sequence[str | None], fraction: str, zone: str | None) -> Moment | None:

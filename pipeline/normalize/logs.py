@@ -20,8 +20,9 @@ from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
 from tracebraid.pipeline.normalize.log_ids import find_ids
-from tracebraid.pipeline.normalize.log_picks import Fields
-from tracebraid.pipeline.normalize.log_row import read_row
+from tracebraid.pipeline.normalize.log_lines import read_line
+from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
+from tracebraid.pipeline.normalize.log_row import Around, read_row
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
@@ -126,11 +127,22 @@ def _find_ids(columns: Columns) -> None:
 
 
 def _read(context: Context, logs: pa.RecordBatch) -> Columns:
-    fields = Fields(logs.column("attributes"))
+    bodies, lines = logs.column("body").to_pylist(), {}  # null where the log is a JSON object
+    attributes = logs.column("attributes")
+    if logs.column("body").null_count < logs.num_rows:
+        lines = {row: line for row, body in enumerate(bodies) if body and (line := read_line(body))}
+        attributes = with_fields(attributes, {row: line.fields for row, line in lines.items()})
+    fields = Fields(attributes)
     headers = _traceparents(context)
     times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
-    bodies = logs.column("body").to_pylist()  # null where the log is a JSON object
-    rows = [read_row(fields.of(row), bodies[row], times[row], headers.get(records[row]), fields.use) for row in range(logs.num_rows)]
+    kafka_ns = [us * 1000 for us in context.row_kafka_us(logs.column("record")).to_pylist()]
+    whole = {row for row, line in lines.items() if line.whole}
+    rows = [
+        read_row(fields.of(row), None if row in whole else bodies[row], Around(times[row], headers.get(records[row]), kafka_ns[row]), fields.use)
+        for row in range(logs.num_rows)
+    ]
+    for row in whole:
+        rows[row]["body"] = rows[row]["body"] or bodies[row]  # a line without a message is its own
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], FALSE)

@@ -167,14 +167,18 @@ TEXTS: dict[str, tuple[str, dict[str, Any]]] = {
         f"2026-01-01 12:00:00,000 - a.b - WARNING - hi [trace_id={TRACE_ID} span_id={SPAN_ID}]",
         {**IDS, "severity_number": 13, "severity_text": "WARNING", "time_unix_nano": NOON, "logger": "a.b"},
     ),
-    "logfmt": (
-        f'time="2026-01-01T12:00:00Z" level=warning msg="an INFO" dd.trace_id=77 dd.span_id=78 x={TRACE_ID}',
-        {"trace_id": f"{77:032x}", "span_id": f"{78:016x}", "severity_number": 13, "severity_text": "warning", "time_unix_nano": NOON},
+    "klog": (
+        "E0102 15:04:05.678901 123 file.go:12] hi",
+        {"severity_number": 17, "severity_text": "E", "time_unix_nano": NOON + (86400 + 3 * 3600 + 245) * 10**9 + 678_901_000}
+        | {"thread": "123", "attributes": {"caller": "file.go:12"}},
     ),
-    "klog": ("E0102 15:04:05.678901 123 file.go:12] hi", {"severity_number": 17, "severity_text": "E"}),
-    "syslog": ("<165>1 2026-01-01T12:00:00Z host app - - - hi", {"severity_number": 10, "severity_text": "165"}),
+    "syslog": (
+        "<165>1 2026-01-01T12:00:00Z host app - - - hi",
+        {"severity_number": 10, "severity_text": "165", "time_unix_nano": NOON, "service_name": "app"}
+        | {"attributes": {"syslog.hostname": "host", "syslog.facility": "20"}},
+    ),
     "nginx": ("2026/01/01 12:00:00 [error] 12#12: *1 hi", {"severity_number": 17, "severity_text": "error", "time_unix_nano": NOON}),
-    "Apache": ('1.1.1.1 - - [01/Jan/2026:13:00:00 +0100] "GET / HTTP/1.1" 200 1', {"time_unix_nano": NOON}),
+    "nearly Apache": ('1.1.1.1 - [01/Jan/2026:13:00:00 +0100] "GET / HTTP/1.1" 200 1', {"time_unix_nano": NOON}),
     ".NET": ("fail: Shop.Cart[0]", {"severity_number": 17, "severity_text": "fail"}),
     "JSON in a cut envelope": (
         f'{{"log":"{{\\"traceId\\":\\"{TRACE_ID}\\",\\"spanId\\":\\"{SPAN_ID}\\",\\"level\\":\\"info\\"',
@@ -183,7 +187,7 @@ TEXTS: dict[str, tuple[str, dict[str, Any]]] = {
     "a bare traceparent": (f"got 00-{TRACE_ID}-{SPAN_ID}-00 from afar", IDS),
     "an X-Ray id": ("XRAY TraceId: 1-5759e988-bd862e3fe1be46a994272793\tSegmentId: x", {"trace_id": "5759e988bd862e3fe1be46a994272793"}),
     "prose": ("Error opening the file, no information about trace id: none", {}),
-    "an id that is none": ("trace_id=0000 span_id=zz", {}),
+    "an id that is none": ("got trace_id=0000 span_id=zz", {}),
 }
 
 

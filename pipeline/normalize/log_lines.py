@@ -1,0 +1,120 @@
+"""Lines of text whose shape is written down somewhere: syslog, klog, access logs, logfmt → fields, as if they had been JSON.
+
+In: a line. Out: the name of its format and its fields, under names that log_fields.py and the semantic conventions know. Never: a guess: a line has the
+whole shape, or it has none; a change of the line, which stays the body (but for logfmt with a message, all of which is fields).
+
+Sources: RFC 5424 section 6, RFC 3164 section 4, klog's header (k8s.io/klog: `Lmmdd hh:mm:ss.uuuuuu threadid file:line] msg`), Apache's common and combined
+log formats, which nginx has too.
+Linear: a pattern is tried once, at the start of a line whose first characters fit. Each of its parts is one class that ends at a character which is not in
+the class, so there is one way to match, and a failure walks back over the head once. Heads are at most `_HEAD_CHARS` long but for structured data and
+the quoted parts of access logs, whose pattern is unrolled: what is no quote and no backslash, then pairs of a backslash and a character with such runs between
+them, so that no character fits two of its parts.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.normalize.logfmt import put, read_logfmt
+
+Fields = dict[str, str | None]
+_HEAD_CHARS = 600
+_5424 = re.compile(r"<(\d{1,3})>(\d{1,2}) ([^ ]{1,64}) ([^ ]{1,255}) ([^ ]{1,48}) ([^ ]{1,128}) ([^ ]{1,32}) (?=[-\[])", re.ASCII)
+_ELEMENT = re.compile(r'\[([^ =\]"]{1,32})((?: [^ =\]"]{1,32}="[^"\\\]]*(?:\\.[^"\\\]]*)*")*)\]', re.DOTALL)
+_PARAMETER = re.compile(r' ([^ =\]"]{1,32})="([^"\\\]]*(?:\\.[^"\\\]]*)*)"', re.DOTALL)
+_ESCAPED = re.compile(r'\\(["\\\]])')
+_3164 = re.compile(
+    r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: ([A-Z]{3,5} \d{4}))? ([^ ]{1,255}) (?:([^ :\[]{1,48})(?:\[([^ \]]{1,32})\])?: )?", re.ASCII
+)
+_KLOG = re.compile(r"([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d{1,9}) {1,7}(\d{1,10}) ([^ \]:]{1,200}:\d{1,7})\] ?", re.ASCII)
+_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_ACCESS = re.compile(
+    rf"([^ ]{{1,255}}) ([^ ]{{1,64}}) ([^ ]{{1,255}}) \[(\d\d/[A-Z][a-z]{{2}}/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}})\] {_QUOTED} (\d{{3}}) (\d{{1,19}}|-)"
+    rf"(?: {_QUOTED} {_QUOTED})?",
+    re.ASCII,
+)
+_REQUEST = re.compile(r"([A-Z]{1,20}) ([^ ?]+)(?:\?([^ ]*))?(?: HTTP/(\d(?:\.\d)?))?", re.ASCII)
+
+
+class Line(NamedTuple):
+    """format: its name. fields: what the line says. whole: the fields say all of it."""
+
+    format: str
+    fields: Fields
+    whole: bool = False
+
+
+def read_line(text: str) -> Line | None:
+    """What a line of a written-down shape says; None where it has none. Most lines cost a look at their first characters."""
+    first = text[:1]
+    if first == "<":
+        return _syslog(text)
+    if first in ("I", "W", "E", "F") and text[1:5].isdigit():
+        return _klog(text)
+    if "=" in text[:257] and "\n" not in text and (first.isalnum() or first == "_"):
+        fields = read_logfmt(text)
+        if fields is not None:
+            return Line("logfmt", fields, True)
+    return _access(text) if '] "' in text[:_HEAD_CHARS] else None
+
+
+def _syslog(text: str) -> Line | None:
+    head = _5424.match(text)
+    if head:
+        priority, _, time, host, app, process, kind = head.groups()
+        fields = _said(timestamp=time, **{"syslog.hostname": host, "syslog.appname": app, "syslog.procid": process, "syslog.msgid": kind})
+        fields["syslog.facility"] = str(int(priority) >> 3)
+        fields.update(_structured(text, head.end()))
+        return Line("syslog (RFC 5424)", fields)
+    head = _3164.match(text)
+    if head is None:
+        return None
+    priority, time, year, host, app, process = head.groups()
+    fields = _said(timestamp=f"{time} {year}" if year else time, **{"syslog.hostname": host, "syslog.appname": app or "-", "syslog.procid": process or "-"})
+    return Line("syslog (RFC 3164)", {**fields, "syslog.facility": str(int(priority) >> 3)})
+
+
+def _structured(text: str, at: int) -> Iterator[tuple[str, str]]:
+    for _ in range(limits.attributes_per_row_max):
+        element = _ELEMENT.match(text, at)
+        if element is None:
+            return
+        for parameter in _PARAMETER.finditer(element.group(2)):
+            yield f"syslog.sd.{element.group(1)}.{parameter.group(1)}", _ESCAPED.sub(r"\1", parameter.group(2))
+        at = element.end()
+
+
+def _klog(text: str) -> Line | None:
+    head = _KLOG.match(text)
+    if head is None:
+        return None
+    level, time, thread, caller = head.groups()
+    fields: Fields = {"level": level, "time": time, "thread": thread, "caller": caller}
+    said = text[head.end() :]
+    # InfoS and ErrorS write the message in quotes, and pairs behind it.
+    end = said.find('" ', 1) if said[:1] == '"' else -1
+    pairs = read_logfmt(said[end + 2 :]) if end > 0 and "\n" not in said else None
+    numbers: dict[str, int] = {}
+    for name, value in (pairs or {}).items():
+        put(fields, numbers, name, value)
+    return Line("klog", fields)
+
+
+def _access(text: str) -> Line | None:
+    line = _ACCESS.match(text)
+    if line is None:
+        return None
+    client, _, user, time, request, status, size, referer, agent = line.groups()
+    names = {"client.address": client, "user.name": user, "http.response.status_code": status, "http.response.body.size": size}
+    names |= {"http.request.header.referer": referer or "-", "user_agent.original": agent or "-"}
+    asked = _REQUEST.fullmatch(request)
+    if asked:
+        method, path, query, version = asked.groups()
+        names |= {"http.request.method": method, "url.path": path, "url.query": query or "-", "network.protocol.version": version or "-"}
+    return Line("access log, common" if referer is None else "access log, combined", _said(timestamp=time, **names))
+
+
+def _said(**names: str) -> Fields:
+    """The fields but for `-`, which is how these formats say nothing."""
+    return {name: value for name, value in names.items() if value != "-"}
