@@ -112,12 +112,16 @@ def spans_of(snapshot: Snapshot, trace_ids: Collection[str], start_us: int, end_
 
 
 def lines_of(snapshot: Snapshot, trace_ids: Collection[str]) -> list[Row]:
-    """(trace_id, time, service_name, severity_number, severity_text, body) of the traces' log lines, severe ones first."""
+    """(trace_id, time, service_name, severity_number, severity_text, body) of the traces' log lines, severe ones first.
+
+    Those with the low half of an id alone are among them, under the whole one.
+    """
     if not trace_ids:
         return []
-    sql = f"""SELECT trace_id, time, service_name, severity_number, severity_text, body FROM logs WHERE trace_id IN ({_texts(trace_ids)})
+    whole = {"0" * 16 + trace_id[16:]: trace_id for trace_id in trace_ids} | {trace_id: trace_id for trace_id in trace_ids}
+    sql = f"""SELECT trace_id, time, service_name, severity_number, severity_text, body FROM logs WHERE trace_id IN ({_texts(whole)})
         ORDER BY severity_number DESC NULLS LAST, time LIMIT {LINES_MAX}"""
-    return _rows(snapshot, sql)
+    return [(whole[row[0]], *row[1:]) for row in _rows(snapshot, sql)]
 
 
 def alert_messages_of(snapshot: Snapshot, alert_id: str) -> list[tuple[int, int, str]]:

@@ -20,6 +20,7 @@ from tracebraid.pipeline.query.statement import question
 _SPAN = "trace_id, span_id, parent_span_id, service_name, name, kind, start_time, start_unix_nano, end_unix_nano, duration_ns, status_code, status_message"
 _LOG = "trace_id, span_id, service_name, time, time_unix_nano, severity_number, severity_text, logger, body, exception_type, exception_message"
 _HEX = re.compile(r"[0-9a-f]{1,32}")
+_PADDING = "0" * 16  # before a 64-bit id
 SERVER_SIDES = ("SERVER", "CONSUMER")
 Row = dict[str, Any]
 
@@ -99,17 +100,17 @@ def candidates(text: str) -> list[str]:
 
 
 def find(snapshot: Snapshot, text: str) -> Trace:
-    """The one trace that the text names. A 64-bit id that is none itself names the trace whose low half it is."""
+    """The one trace that the text names. A 64-bit id that no span has names the trace whose low half it is."""
     for name in candidates(text):
-        if found := _load(snapshot, name):
-            return found
-        if name.startswith("0" * 16):
-            ids = f"SELECT DISTINCT trace_id FROM {{}} WHERE trace_id[17:] = {literal(name[16:])}"
+        found = _load(snapshot, name)
+        if (found is None or not found.spans) and name.startswith(_PADDING):
+            ids = f"SELECT DISTINCT trace_id FROM {{}} WHERE trace_id[17:] = {literal(name[16:])} AND trace_id <> {literal(name)}"
             wider = sorted(row[0] for row in _rows(snapshot, f"{ids.format('spans')} UNION {ids.format('logs')} LIMIT 6"))
             if len(wider) > 1:
                 raise TracebraidError(f"{text} is the low half of several trace ids: {', '.join(wider[:5])}", "Give one of them")
-            if wider and (found := _load(snapshot, wider[0])):
-                return found
+            found = (_load(snapshot, wider[0]) if wider else None) or found
+        if found:
+            return found
     raise TracebraidError(f"no trace {candidates(text)[0]} in the lake {snapshot.lake}", holds(snapshot))
 
 
@@ -129,12 +130,16 @@ def _rows(snapshot: Snapshot, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _load(snapshot: Snapshot, trace_id: str) -> Trace | None:
-    with question(snapshot, f"SELECT {_SPAN} FROM spans WHERE trace_id = {literal(trace_id)}") as (names, blocks):
+    """The trace, with the logs that have the low half of its id alone, where no span has that."""
+    short = _PADDING + trace_id[16:]
+    with question(snapshot, f"SELECT {_SPAN} FROM spans WHERE trace_id IN ({literal(trace_id)}, {literal(short)})") as (names, blocks):
         spans = [dict(zip(names, row, strict=True)) for block in blocks for row in block]
+    own = [row for row in spans if row["trace_id"] == trace_id]
+    ids = [trace_id] if len(own) < len(spans) else [trace_id, short]
     order = "ORDER BY coalesce(time_unix_nano, epoch_ns(time)), kafka_topic, kafka_partition, kafka_offset, record_index"
-    with question(snapshot, f"SELECT {_LOG} FROM logs WHERE trace_id = {literal(trace_id)} {order}") as (names, blocks):
+    with question(snapshot, f"SELECT {_LOG} FROM logs WHERE trace_id IN ({', '.join(map(literal, ids))}) {order}") as (names, blocks):
         logs = [dict(zip(names, row, strict=True)) for block in blocks for row in block]
-    return build(trace_id, spans, logs) if spans or logs else None
+    return build(trace_id, own, logs) if own or logs else None
 
 
 def build(trace_id: str, spans: Sequence[Row], logs: Sequence[Row]) -> Trace:

@@ -21,6 +21,18 @@ CREATE OR REPLACE VIEW trace_ids AS SELECT DISTINCT trace_id FROM spans WHERE tr
 
 COMMENT ON VIEW trace_ids IS 'The ids of the traces that have a span.';
 
+-- A logger may know the low 64 bits of a trace id alone: Datadog's decimals, B3 and Jaeger in services that shorten. Its logs have the id padded with zeros, and
+-- belong to the trace whose low half that is, unless spans have the short id too: then that is the trace. Plain comparisons, which files' bounds answer:
+-- padded ids lie below '0000000000000001', all others above.
+CREATE OR REPLACE VIEW short_logs AS
+SELECT logs.* REPLACE (wide.trace_id AS trace_id)
+FROM (SELECT * FROM logs WHERE trace_id < '0000000000000001') AS logs
+JOIN (SELECT DISTINCT trace_id FROM spans WHERE trace_id >= '0000000000000001') AS wide ON logs.trace_id[17:] = wide.trace_id[17:]
+LEFT JOIN (SELECT DISTINCT trace_id FROM spans WHERE trace_id < '0000000000000001') AS short ON logs.trace_id = short.trace_id
+WHERE short.trace_id IS NULL;
+
+COMMENT ON VIEW short_logs IS 'The logs with a 64-bit trace id that no span has, under the id of the 128-bit trace whose low half it is.';
+
 CREATE OR REPLACE VIEW traces AS
 WITH whole AS (
     SELECT
@@ -39,7 +51,9 @@ WITH whole AS (
     GROUP BY child.trace_id
 ),
 written AS (
-    SELECT trace_id, count(*) AS logs FROM logs WHERE trace_id IS NOT NULL GROUP BY trace_id
+    SELECT trace_id, count(*) AS logs
+    FROM (SELECT trace_id FROM logs WHERE trace_id IS NOT NULL UNION ALL SELECT trace_id FROM short_logs)
+    GROUP BY trace_id
 )
 SELECT
     whole.trace_id,
@@ -59,25 +73,36 @@ LEFT JOIN written ON written.trace_id = whole.trace_id;
 COMMENT ON VIEW traces IS 'One row a trace that has a span. spans and errors count a (trace_id, span_id) once, however often it was sent; logs counts rows. The root is the earliest span without a parent; complete: there is one, and every parent is there.';
 
 CREATE OR REPLACE VIEW trace_logs AS
+WITH placed AS (
+    SELECT logs.*, 'trace id' AS joined_by FROM logs JOIN trace_ids ON logs.trace_id = trace_ids.trace_id
+    UNION ALL
+    SELECT *, 'low 64 bits' AS joined_by FROM short_logs
+)
 SELECT
-    logs.*,
+    placed.*,
     span.service AS span_service,
     span.name AS span_name,
     span.kind AS span_kind,
     span.status AS span_status_code,
     span.start_time AS span_start_time,
     span.duration_ns AS span_duration_ns
-FROM logs
-JOIN trace_ids ON logs.trace_id = trace_ids.trace_id
-LEFT JOIN span_ids ON logs.trace_id = span_ids.trace_id AND logs.span_id = span_ids.span_id;
+FROM placed
+LEFT JOIN span_ids ON placed.trace_id = span_ids.trace_id AND placed.span_id = span_ids.span_id;
 
-COMMENT ON VIEW trace_logs IS 'The logs whose trace has a span in the lake, each once, with the span that wrote it; the columns span_* are null where that span is absent.';
+COMMENT ON VIEW trace_logs IS 'The logs whose trace has a span in the lake, each once, with the span that wrote it; the columns span_* are null where that span is absent. A log with a 64-bit trace id stands under the 128-bit id of its trace (joined_by: low 64 bits), and under each where several share that half.';
 
+-- In two parts, so that a condition on a 128-bit id leaves nothing of the second, whose scan of spans no condition on a log's id can narrow.
 CREATE OR REPLACE VIEW orphan_logs AS
 SELECT CASE WHEN logs.trace_id IS NULL THEN 'no trace id' ELSE 'no span of this trace' END AS reason, logs.*
-FROM logs
+FROM (SELECT * FROM logs WHERE trace_id IS NULL OR trace_id >= '0000000000000001') AS logs
 LEFT JOIN trace_ids ON logs.trace_id = trace_ids.trace_id
-WHERE trace_ids.trace_id IS NULL;
+WHERE trace_ids.trace_id IS NULL
+UNION ALL
+SELECT 'no span of this trace' AS reason, logs.*
+FROM (SELECT * FROM logs WHERE trace_id < '0000000000000001') AS logs
+LEFT JOIN trace_ids ON logs.trace_id = trace_ids.trace_id
+LEFT JOIN (SELECT DISTINCT trace_id[17:] AS low FROM spans WHERE trace_id >= '0000000000000001') AS wide ON logs.trace_id[17:] = wide.low
+WHERE trace_ids.trace_id IS NULL AND wide.low IS NULL;
 
 COMMENT ON VIEW orphan_logs IS 'The logs that are not in trace_logs, with the reason: no trace id; or no span of this trace (dropped by sampling, not instrumented, or not here yet).';
 

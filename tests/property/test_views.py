@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tracebraid.pipeline.query.connection import joined_views
 
 Row = dict[str, Any]
-TRACES = st.sampled_from(["a", "b", None])
+LOW = "a3ce929d0e0e4736"
+A, B, SHORT, OTHER = "4bf92f3577b34da6" + LOW, "0000000000000001" + LOW, "0" * 16 + LOW, "0" * 16 + "00f067aa0ba902b7"
+TRACES = st.sampled_from([A, A, B, SHORT, "c" * 32, None])
 SPANS = st.sampled_from(["1", "2", "3", "4", None])
 SERVICES = st.sampled_from(["x", "y", "z", None])
 SPAN = st.fixed_dictionaries(
@@ -21,7 +23,7 @@ SPAN = st.fixed_dictionaries(
         **{"status_code": st.sampled_from(["OK", "ERROR"]), "duration_ns": st.none() | st.integers(0, 9), "name": st.sampled_from(["n", "m"])},
     }
 )
-LOG = st.fixed_dictionaries({"trace_id": TRACES | st.just("c"), "span_id": SPANS})
+LOG = st.fixed_dictionaries({"trace_id": TRACES | st.just(OTHER) | st.just(SHORT), "span_id": SPANS})
 TABLES = """
 CREATE OR REPLACE TABLE spans (trace_id VARCHAR, span_id VARCHAR, parent_span_id VARCHAR, service_name VARCHAR, name VARCHAR, kind VARCHAR, status_code VARCHAR,
     start_time TIMESTAMPTZ, end_time TIMESTAMPTZ, start_unix_nano BIGINT, end_unix_nano BIGINT, duration_ns BIGINT,
@@ -46,6 +48,14 @@ def known(spans: list[Row]) -> dict[str, dict[str, Row]]:
     return found
 
 
+def traces_of(log: Row, with_a_span: set[str]) -> list[str]:
+    """Its own, where that has a span; else, for a 64-bit id, all whose low half it is."""
+    trace = log["trace_id"]
+    if trace is None or trace in with_a_span:
+        return [trace] if trace else []
+    return sorted(wide for wide in with_a_span if trace.startswith("0" * 16) and not wide.startswith("0" * 16) and wide[16:] == trace[16:])
+
+
 def traces(spans: list[Row], logs: list[Row]) -> set[tuple[Any, ...]]:
     made = set()
     for trace, own in known(spans).items():
@@ -55,7 +65,8 @@ def traces(spans: list[Row], logs: list[Row]) -> set[tuple[Any, ...]]:
         services = tuple(sorted({row["service_name"] for row in own.values() if row["service_name"]}))
         errors = sum(row["status_code"] == "ERROR" for row in own.values())
         root = (first["service_name"], first["name"]) if first else (None, None)
-        written = sum(row["trace_id"] == trace for row in logs)
+        with_a_span = {row["trace_id"] for row in spans if row["trace_id"]}
+        written = sum(trace in traces_of(row, with_a_span) for row in logs)
         made.add((trace, *root, services, len(own), errors, written, bool(roots) and not absent))
     return made
 
@@ -87,13 +98,15 @@ def test_the_views_say_what_loops_say(connection: duckdb.DuckDBPyConnection, spa
     assert (len(found), set(found)) == (len(known(spans)), traces(spans, logs))
     called = ask("SELECT caller, callee, calls, errors FROM service_edges")
     assert (len(called), set(called)) == (len(edges(spans)), edges(spans))
-    with_a_span = {row["trace_id"] for row in spans} - {None}
-    orphans = [number for number, row in enumerate(logs) if row["trace_id"] not in with_a_span]
+    with_a_span = {row["trace_id"] for row in spans if row["trace_id"]}
+    orphans = [number for number, row in enumerate(logs) if not traces_of(row, with_a_span)]
     assert sorted(ask("SELECT row_number, reason FROM orphan_logs")) == [
         (number, "no trace id" if logs[number]["trace_id"] is None else "no span of this trace") for number in orphans
     ]
     own = known(spans)
     placed = [
-        (number, (own.get(row["trace_id"], {}).get(row["span_id"]) or {}).get("service_name")) for number, row in enumerate(logs) if number not in orphans
+        (number, trace, "trace id" if trace == row["trace_id"] else "low 64 bits", (own.get(trace, {}).get(row["span_id"]) or {}).get("service_name"))
+        for number, row in enumerate(logs)
+        for trace in traces_of(row, with_a_span)
     ]
-    assert sorted(ask("SELECT row_number, span_service FROM trace_logs"), key=lambda row: row[0]) == placed
+    assert sorted(ask("SELECT row_number, trace_id, joined_by, span_service FROM trace_logs"), key=lambda row: row[:2]) == placed

@@ -89,6 +89,19 @@ def test_a_condition_reaches_both_sides_of_a_join(snapshot: Snapshot) -> None:
     assert read(snapshot, f"SELECT * FROM trace_logs WHERE trace_id = {TRACE_A}") == {"spans": {"a"}, "logs": {"a"}}
 
 
+def test_the_join_of_short_ids_reads_no_more_of_either_table(tmp_path: Path) -> None:
+    whole = [digit * 32 for digit in "abc"]
+    for trace in whole:
+        write(tmp_path, SPANS, [span(trace, "1")])
+        write(tmp_path, LOGS, [log(trace, "1", "x")])
+    write(tmp_path, SPANS, [span("e", "1")])
+    write(tmp_path, LOGS, [log("f" * 16, "1", "short")])
+    snapshot = take(str(tmp_path))
+    for view, logs in (("trace_logs", "af"), ("traces", "af"), ("orphan_logs", "a")):
+        spans = {"trace_logs": "ae", "traces": "ae", "orphan_logs": "a"}[view]  # e, f: the files whose ids are short
+        assert read(snapshot, f"SELECT * FROM {view} WHERE trace_id = '{whole[0]}'") == {"spans": set(spans), "logs": set(logs)}, view
+
+
 def test_quoted_text_is_never_taken_for_a_condition(snapshot: Snapshot) -> None:
     quoted = AWKWARD.replace("'", "''")
     assert "-" in read(snapshot, f"SELECT * FROM spans WHERE service_name = '{quoted}'")["spans"]

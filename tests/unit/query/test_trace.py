@@ -11,6 +11,7 @@ from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 from tracebraid.pipeline.query.snapshot import take
 from tracebraid.pipeline.query.trace import Span, Trace, build, candidates, find
 from tracebraid.pipeline.query.tree import as_lines, as_rows, duration
+from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.spans import SPANS
 
 W3C = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -98,6 +99,19 @@ def test_the_facade_finds_by_the_low_half(tmp_path: Path) -> None:
     assert trace("a3ce929d0e0e4736", str(tmp_path)).trace_id == W3C
     with pytest.raises(TracebraidError, match=r"low half of several trace ids: 10+b+, 20+b+\. Give one of them"):
         trace("b" * 16, str(tmp_path))
+
+
+def test_logs_with_the_low_half_of_an_id_are_in_its_trace(tmp_path: Path) -> None:
+    write(tmp_path, SPANS, [span(W3C, "1")], [span("b" * 16, "2"), span("1" + "0" * 15 + "b" * 16, "1")])
+    write(
+        tmp_path, LOGS, [log(W3C[16:], "1", "short"), log(W3C, "1", "whole")], [log("b" * 16, "2", "of a 64-bit trace"), log("c" * 16, None, "of logs alone")]
+    )
+    for text in (W3C, W3C[16:], "11803532876627986230"):
+        found = trace(text, str(tmp_path))
+        assert (found.trace_id, [line.row["body"] for line in found.roots[0].logs]) == (W3C, ["short", "whole"])
+    assert [line.row["body"] for line in trace("b" * 16, str(tmp_path)).roots[0].logs] == ["of a 64-bit trace"]
+    assert trace("1" + "0" * 15 + "b" * 16, str(tmp_path)).log_lines == 0
+    assert [line.row["body"] for line in trace("c" * 16, str(tmp_path)).logs] == ["of logs alone"]
 
 
 def test_not_found_says_what_there_is(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_times_are_utc_and_comments_are_there(shop: duckdb.DuckDBPyConnection) -
     assert shown == [{"t": "2026-01-02 12:00:00+00"}]
     comments = {row["view_name"]: row["comment"] for row in ask(shop, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")}
     tables = {"spans", "logs", "rejects", "intervals", "windows", "alerts"}
-    assert set(comments) == tables | {"traces", "trace_logs", "orphan_logs", "service_edges", "span_ids", "trace_ids"}
+    assert set(comments) == tables | {"traces", "trace_logs", "orphan_logs", "service_edges", "span_ids", "trace_ids", "short_logs"}
     assert all(comments.values())
 
 
@@ -155,3 +155,17 @@ def test_refused_lakes(tmp_path: Path) -> None:
         connect(str(foreign))
     with pytest.raises(UsageError, match="was not made by"):
         refresh(duckdb.connect(":memory:"))
+
+
+def test_a_log_with_the_low_half_of_an_id_is_a_log_of_its_trace(tmp_path: Path) -> None:
+    whole, low = "4bf92f3577b34da6a3ce929d0e0e4736", "a3ce929d0e0e4736"
+    write(tmp_path, SPANS, [span(whole, "1", name="pay"), span("b" * 16, "2")])
+    write(tmp_path, LOGS, [log(low, "1", "short"), log(whole, "1", "whole"), log("b" * 16, "2", "of a 64-bit trace"), log("c" * 16, None, "of none")])
+    connection = connect(str(tmp_path))
+    assert ask(connection, "SELECT trace_id, body, joined_by, span_name FROM trace_logs ORDER BY body") == [
+        {"trace_id": ("b" * 16).zfill(32), "body": "of a 64-bit trace", "joined_by": "trace id", "span_name": "op 2"},
+        {"trace_id": whole, "body": "short", "joined_by": "low 64 bits", "span_name": "pay"},
+        {"trace_id": whole, "body": "whole", "joined_by": "trace id", "span_name": "pay"},
+    ]
+    assert ask(connection, "SELECT body FROM orphan_logs") == [{"body": "of none"}]
+    assert ask(connection, "SELECT logs FROM traces ORDER BY trace_id") == [{"logs": 1}, {"logs": 2}]
