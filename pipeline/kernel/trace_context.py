@@ -12,6 +12,8 @@ an absent one. Forms, in the order in which they are tried (a text fits at most 
 - Google's `projects/P/traces/T`, and the header `T/SPAN_DECIMAL;o=1`
 - 17 to 20 decimal digits below 2^64 (Datadog, Snowflake), but in a typed id, whose digits are hex. Shorter decimals are believed only where the
   caller says so: sixteen digits are hex.
+- SkyWalking's `HEX.NUMBER.NUMBER`, or its `[service,instance,trace,segment,span]`: folded to 128 and 64 bits as the Collector's SkyWalking receiver does it, so
+  that logs find the spans that came that way
 - base64 with its padding of 16 or 8 bytes: protobuf's own JSON mapping, and Jaeger's
 
 Bare hex of another length is no id: only uber-trace-id strips zeros, and a typed id of 15 or 17 bytes is broken.
@@ -35,6 +37,8 @@ _UBER = re.compile(r"([0-9a-f]{1,32}):([0-9a-f]{1,16}):[0-9a-f]{1,16}:([0-9a-f]{
 _XRAY_ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})")
 _GOOGLE_NAME = re.compile(r"projects/[^/]+/traces/([0-9a-f]{32})")
 _GOOGLE_HEADER = re.compile(r"([0-9a-f]{32})/([0-9]{1,20})(?:;o=([0-9]+))?")
+_SKYWALKING = re.compile(r"([0-9a-f]{32})(?:\.([0-9]{1,10})\.([0-9]{1,20}))?")
+_SKYWALKING_CONTEXT = re.compile(r"\[[^,\[\]]*,[^,\[\]]*,([0-9a-f.-]{32,64}),([0-9a-f.]{32,64}),(-?[0-9]{1,9})\]")
 _DECIMAL = re.compile(r"[0-9]{17,20}")
 _ANY_DECIMAL = re.compile(r"[0-9]{1,20}")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]{22}==|[0-9A-Za-z+/]{11}=")
@@ -60,7 +64,7 @@ def parse_context(text: str, *, decimal: bool = False) -> Context | None:
         if len(low) in (16, 32):
             return _context(low.zfill(32))
         return _context(_from_decimal(low, 32)) if _DECIMAL.fullmatch(low) else None
-    for form in (_traceparent, _uuid, _b3, _uber, _xray, _google):
+    for form in (_traceparent, _uuid, _b3, _uber, _xray, _google, _skywalking):
         found = form(text if form is _traceparent else low)
         if found is not None:
             return found if found.trace_id else None
@@ -154,6 +158,30 @@ def _google(low: str) -> Context | None:
         return None
     trace_id, span, options = header.groups()
     return _context(trace_id, _from_decimal(span, 16), None if options is None else int(options[-1]) & 1) or _NO_ID
+
+
+def _skywalking(low: str) -> Context | None:
+    context = _SKYWALKING_CONTEXT.fullmatch(low.removeprefix("sw_ctx:").strip())
+    if context is None:
+        if "." not in low:
+            return None
+        trace_id = _folded(low)
+        return None if trace_id is None else _context(trace_id) or _NO_ID
+    trace, segment, number = context.groups()
+    trace_id = trace.replace("-", "") if _UUID.fullmatch(trace) else _folded(trace)
+    span = _folded(segment, int(number)) if int(number) >= 0 else None
+    span_id = f"{int(span[:16], 16) ^ int(span[16:], 16):016x}" if span else None
+    return _context(trace_id, span_id) or _NO_ID
+
+
+def _folded(text: str, span: int = 0) -> str | None:
+    """SkyWalking's id in 128 bits: its hex, XOR a span's number, a thread's and a time's as little-endian integers of 32, 32 and 64 bits."""
+    found = _SKYWALKING.fullmatch(text)
+    if found is None:
+        return None
+    thread, time = int(found.group(2) or 0), int(found.group(3) or 0)
+    mask = b"".join((number & (1 << 8 * size) - 1).to_bytes(size, "little") for number, size in ((span, 4), (thread, 4), (time, 8)))
+    return f"{int(found.group(1), 16) ^ int.from_bytes(mask, 'big'):032x}"
 
 
 def _from_decimal(digits: str, width: int) -> str | None:

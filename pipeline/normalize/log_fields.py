@@ -35,13 +35,13 @@ NAMES: dict[str, tuple[str, ...]] = {
             "b3",
             "uber-trace-id",
         ),
-        *("X-Cloud-Trace-Context", "dd.trace_id"),
+        *("X-Cloud-Trace-Context", "dd.trace_id", "SW_CTX"),
     ),
     "trace_maybe": ("trace", "Root"),  # words that often mean something else: taken when they hold an id, not counted when they do not
     "span_id": ("span_id", "span.id", "otelSpanID", "@sp", "logging.googleapis.com/spanId", "X-B3-SpanId", "dd.span_id"),
     "datadog_high": ("_dd.p.tid",),
     "flags": ("trace_flags", "trace.flags", "otelTraceFlags"),
-    "sampled": ("otelTraceSampled", "trace_sampled", "logging.googleapis.com/trace_sampled"),
+    "sampled": ("otelTraceSampled", "trace_sampled", "logging.googleapis.com/trace_sampled", "X-B3-Sampled"),
     "time": (
         *("time", "timestamp", "@timestamp", "@t", "ts", "datetime", "eventTime", "asctime", "time_unix_nano", "timeMillis", "logtime", "created", "date"),
         "instant.epochSecond",
@@ -102,6 +102,10 @@ _NESTS = (
     "jsonpayload",
     "span",
     "data",
+    "tracecontext",
+    "opentelemetry",
+    "otel",
+    "headers",
 )
 _ROLES_IN_NESTS = frozenset({"traceparent", "trace_id", "span_id", "datadog_high", "flags", "sampled", "service"})
 _SCALES = {"dd.traceid": "decimal", "dd.spanid": "decimal", "severitynumber": "otel", "levelno": "python"}

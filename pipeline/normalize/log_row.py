@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tracebraid.pipeline.normalize.log_exception import raised_in, raised_in_text
-from tracebraid.pipeline.normalize.log_ids import find_ids
 from tracebraid.pipeline.normalize.log_picks import Pick, Picks
 from tracebraid.pipeline.normalize.log_text import level_in, origin_in, service_in, time_in
 from tracebraid.pipeline.normalize.log_time import Moment, parse_time
 from tracebraid.pipeline.normalize.severity import severity_number
+from tracebraid.pipeline.normalize.trace_id import find_ids
 
 Use = Callable[[Pick], None]
 _LEVEL_CHARS_MAX = 32
@@ -27,10 +27,11 @@ _NAMES = {"logger": "logger", "thread": "thread", "exception_type": "exception_t
 
 
 class Around(NamedTuple):
-    """What is known of a log beside itself. header: its record's traceparent. kafka_ns: its record's time, for times that name no year."""
+    """What is known of a log beside itself. header, state: its record's traceparent and tracestate. kafka_ns: its record's time, for times without a year."""
 
     envelope_time: str | None
     header: str | None
+    state: str | None
     kafka_ns: int
 
 
@@ -39,6 +40,8 @@ def read_row(picks: Picks, text: str | None, around: Around, use: Use) -> dict[s
     row: dict[str, Any] = {"severity_number": 0, "body": text if text is not None else _message(picks, use)}
     ids = find_ids(picks, row["body"], around.header, use)
     row |= {"trace_id": ids.trace_id, "span_id": ids.span_id, "flags": ids.flags, "trace_id_source": ids.source, "invalid": ids.invalid}
+    if ids.by_header and around.state:
+        row["tracestate"] = around.state
     _level(row, picks, text, use)
     _time(row, picks, text, around, use)
     _names(row, picks, text is None, use)

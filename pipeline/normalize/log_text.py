@@ -22,6 +22,8 @@ _IS = r"[\\\"' ]{0,4}[:=][\\\"' \[]{0,4}"  # between a name and its value, also 
 _TRACE = re.compile(rf"trace(?:[-_. ]?(?:id|context)|parent){_IS}([0-9a-f][0-9a-f:=;/_%.-]{{0,127}})")
 _ROOT = re.compile(r"root=1-[0-9a-f]{8}-[0-9a-f]{24}(?:;parent=[0-9a-f]{16})?")
 _SPAN = re.compile(rf"span[-_. ]?id{_IS}([0-9a-f]{{1,20}})(?![0-9a-z])")
+# SkyWalking's agents write SW_CTX: […] or TID:HEX.NUMBER.NUMBER.
+_SKYWALKING = re.compile(r"sw_ctx: {0,4}(\[[^\[\]]{0,512}\])|(?<![0-9a-z])tid: {0,4}([0-9a-f]{32}\.[0-9]{1,10}\.[0-9]{1,20})(?![0-9a-z.])")
 _TRACEPARENT = re.compile(r"(?<![0-9a-z-])00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?![0-9a-z-])")
 # Spring Cloud Sleuth's [service,trace,span,exported] and Spring Boot's [trace-span].
 _BRACKETED = re.compile(r"\[(?:[\w.-]{0,64},)?([0-9a-f]{32}|[0-9a-f]{16})[,-]([0-9a-f]{16})(?:,(?:true|false)?)?[ ]{0,64}\]")
@@ -77,6 +79,9 @@ def ids_in(text: str) -> Context | None:
         plain = form.search(low)
         if plain:
             return parse_context(plain.group())
+    skywalking = _SKYWALKING.search(low) if "sw_ctx:" in low or "tid:" in low else None
+    if skywalking:
+        return parse_context(skywalking.group(1) or skywalking.group(2))
     bracketed = _BRACKETED.search(low)
     return parse_context(f"{bracketed.group(1)}-{bracketed.group(2)}") if bracketed else None
 

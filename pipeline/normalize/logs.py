@@ -19,13 +19,12 @@ from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
-from tracebraid.pipeline.normalize.log_ids import find_ids
 from tracebraid.pipeline.normalize.log_lines import read_line
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, read_row
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
-from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
+from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, find_ids
 from tracebraid.schemas.semconv import EXCEPTION, Promoted
 from tracebraid.schemas.table import BOOL, FALSE, INT32, INT64, STRING
 
@@ -133,20 +132,20 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
         lines = {row: line for row, body in enumerate(bodies) if body and (line := read_line(body))}
         attributes = with_fields(attributes, {row: line.fields for row, line in lines.items()})
     fields = Fields(attributes)
-    headers = _traceparents(context)
+    headers = _headers(context, "traceparent")
+    states = _headers(context, "tracestate") if headers else {}
     times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
     kafka_ns = [us * 1000 for us in context.row_kafka_us(logs.column("record")).to_pylist()]
+    outside = [Around(time, headers.get(record), states.get(record), ns) for time, record, ns in zip(times, records, kafka_ns, strict=True)]
     whole = {row for row, line in lines.items() if line.whole}
-    rows = [
-        read_row(fields.of(row), None if row in whole else bodies[row], Around(times[row], headers.get(records[row]), kafka_ns[row]), fields.use)
-        for row in range(logs.num_rows)
-    ]
+    rows = [read_row(fields.of(row), None if row in whole else bodies[row], outside[row], fields.use) for row in range(logs.num_rows)]
     for row in whole:
         rows[row]["body"] = rows[row]["body"] or bodies[row]  # a line without a message is its own
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], FALSE)
-    columns["attributes"] = add(fields.rest(), [("tracebraid.envelope_time", pa.array(_values(rows, "envelope_left"), STRING))])
+    left = (("tracebraid.envelope_time", "envelope_left"), ("tracestate", "tracestate"))
+    columns["attributes"] = add(fields.rest(), [(name, pa.array(_values(rows, key), STRING)) for name, key in left])
     return columns
 
 
@@ -154,15 +153,15 @@ def _values(rows: Iterable[dict[str, Any]], name: str) -> list[Any]:
     return [row.get(name) for row in rows]
 
 
-def _traceparents(context: Context) -> dict[int, str]:
-    """Record → its `traceparent` header, where it has one."""
+def _headers(context: Context, wanted: str) -> dict[int, str]:
+    """Record → its header of that name, where it has one."""
     headers = context.records.batch.column("headers")
     if not (pc.sum(pc.list_value_length(headers)).as_py() or 0):
         return {}
     found = {}
     for record, pairs in enumerate(headers.to_pylist()):
         for pair in pairs or ():
-            if pair["key"] and pair["key"].lower() == "traceparent" and pair["value"]:
+            if pair["key"] and pair["key"].lower() == wanted and pair["value"]:
                 found[record] = pair["value"].decode("ascii", "replace")
     return found
 

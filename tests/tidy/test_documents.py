@@ -20,6 +20,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/schema.md",
+    "docs/trace-ids.md",
     "docs/settings.md",
     "docs/rules.md",
     "docs/alerts.md",

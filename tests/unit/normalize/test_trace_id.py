@@ -1,4 +1,4 @@
-"""Ids in every form: the vectors of tests/data/trace_ids.json."""
+"""Ids in every form and place: the vectors of tests/data/trace_id_vectors.json."""
 
 import json
 from pathlib import Path
@@ -7,24 +7,42 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.unit.normalize.log_build import normalized
 from tracebraid.pipeline.kernel.trace_context import ABSENT, Context, parse_context, parse_span_id
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids
 
-VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "trace_ids.json").read_text(encoding="utf-8"))
+VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "data" / "trace_id_vectors.json").read_text(encoding="utf-8"))["vectors"]
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+# One field that holds a whole context, or an id: what it says by itself.
+ALONE = [vector for vector in VECTORS if list(vector.get("fields", ())) in (["trace_id"], ["dd.trace_id"])]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["form"] for vector in VECTORS])
-def test_every_form_gives_its_ids(vector: dict[str, Any]) -> None:
+def test_every_vector_gives_its_row(vector: dict[str, Any]) -> None:
+    value = vector["text"].encode() if "text" in vector else json.dumps(vector["fields"]).encode()
+    state = [{"key": "tracestate", "value": vector["tracestate"].encode()}] if "header" in vector and "tracestate" in vector else []
+    headers = [[{"key": "traceparent", "value": vector["header"].encode()}, *state]] if "header" in vector else None
+    result = normalized([value], headers=headers)
+    [row] = result.logs.to_pylist()
+    expected = {"trace_id": vector["trace_id"], "span_id": vector["span_id"], "flags": vector["flags"], "trace_id_source": vector["source"]}
+    assert {name: row[name] for name in expected} == expected
+    assert dict(row["attributes"]).get("tracestate") == vector.get("tracestate")
+    assert any(what == "invalid_trace_id" for what, _ in result.counted) == vector["invalid"]
+
+
+@pytest.mark.parametrize("vector", ALONE, ids=[vector["form"] for vector in ALONE])
+def test_every_form_gives_its_ids_without_a_log_around_it(vector: dict[str, Any]) -> None:
+    [(name, text)] = vector["fields"].items()
     expected = Context(vector["trace_id"], vector["span_id"], vector["flags"]) if vector["trace_id"] else None
-    assert parse_context(vector["text"], decimal=vector["decimal"]) == expected
+    assert parse_context(text, decimal=name.startswith("dd.")) == expected
 
 
 def test_a_column_of_all_forms_gives_the_same_ids_and_says_which_texts_are_none() -> None:
-    plain = [vector for vector in VECTORS if not vector["decimal"] and not vector["text"].strip().isdigit()]
-    ids, invalid = canonical_trace_ids(pa.array([vector["text"] for vector in plain]))
-    assert ids.to_pylist() == [vector["trace_id"] for vector in plain]
-    assert invalid.to_pylist() == [vector["trace_id"] is None and vector["text"] not in ABSENT for vector in plain]
+    plain = [(vector["fields"]["trace_id"], vector["trace_id"]) for vector in ALONE if "trace_id" in vector["fields"]]
+    plain = [(text, trace_id) for text, trace_id in plain if not text.strip().isdigit()]
+    ids, invalid = canonical_trace_ids(pa.array([text for text, _ in plain]))
+    assert ids.to_pylist() == [trace_id for _, trace_id in plain]
+    assert invalid.to_pylist() == [trace_id is None and text not in ABSENT for text, trace_id in plain]
 
 
 def test_canonical_ids_come_back_untouched() -> None:
