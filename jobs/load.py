@@ -1,6 +1,6 @@
-"""`tracebraid load`: files onto a topic at any rate, or straight into the lake without a broker.
+"""`tracebraid load`: files onto a topic at any rate, or straight into the lake without a broker; or what would become of them.
 
-In: files. Out: records on a topic, or rows in the lake; a summary. Never: a record changed, other than its timestamp.
+In: files. Out: records on a topic, or rows in the lake; a summary, or an explanation. Never: a record changed, other than its timestamp.
 """
 
 import json
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from tracebraid.jobs.common import config_option, json_option, start
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
-from tracebraid.pipeline.kernel.settings import ENCODINGS
+from tracebraid.pipeline.kernel.settings import ENCODINGS, Settings
 
 Show = Callable[[int, int], None]
 
@@ -24,7 +24,8 @@ Show = Callable[[int, int], None]
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @click.option("--topic", metavar="NAME", help="Put the records onto this topic.")
 @click.option("--into-lake", is_flag=True, help="Put the records into the lake; no broker is needed.")
-@click.option("--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="What the records are, for --into-lake.")
+@click.option("--explain", is_flag=True, help="Write nothing: say what is recognized in the files, and where each column comes from.")
+@click.option("--encoding", type=click.Choice(ENCODINGS), default="auto", show_default=True, help="What the records are, for --into-lake and --explain.")
 @click.option("--rate", metavar="N", type=click.FloatRange(min=0, min_open=True), help="Records a second; default: as fast as it goes.")
 @click.option(
     "--stamp", type=click.Choice(("event", "now")), default="event", show_default=True, help="Timestamps: the records' own times, or these shifted to end now."
@@ -33,18 +34,21 @@ Show = Callable[[int, int], None]
 @config_option
 @json_option
 def command(files: tuple[Path, ...], config: str | None, as_json: bool, **options: Any) -> None:
-    """Put files onto a topic, or straight into the lake.
+    """Put files onto a topic, or straight into the lake; or explain them.
 
     Reads JSON lines, text lines and the Collector's file-exporter output, plain or compressed (gzip, zstd).
 
     Example: tracebraid load spans.jsonl.zst --topic otlp_spans --rate 1000
     """
     topic, rate, shift = options["topic"], options["rate"], options["stamp"] == "now"
-    if bool(topic) == options["into_lake"]:
-        raise UsageError("say where to: either --topic NAME or --into-lake", "tracebraid load --help shows an example")
+    if bool(topic) + options["into_lake"] + options["explain"] != 1:
+        raise UsageError("say where to: either --topic NAME or --into-lake, or --explain", "tracebraid load --help shows an example")
     if not topic and (rate or shift):
-        raise UsageError("--rate and --stamp are for --topic", "Leave them out with --into-lake")
+        raise UsageError("--rate and --stamp are for --topic", "Leave them out without --topic")
     settings = start(config)
+    if options["explain"]:
+        _explain(settings, files, options["encoding"], as_json)
+        return
     with _progress() as show:
         if topic:
             from tracebraid.jobs.loading import Loading, load_onto_topic
@@ -63,6 +67,17 @@ def command(files: tuple[Path, ...], config: str | None, as_json: bool, **option
         raise TracebraidError(
             f"{totals['too_large']} records are larger than topic {topic} takes", "Raise its max.message.bytes, and load the file again onto a new topic"
         )
+
+
+def _explain(settings: Settings, files: tuple[Path, ...], encoding: str, as_json: bool) -> None:
+    from tracebraid.jobs.load_explained import as_lines, explain
+
+    for file in files:
+        kinds = explain(settings, file, encoding)
+        for line in map(json.dumps, kinds) if as_json else as_lines(kinds):
+            click.echo(line)
+        if not kinds and not as_json:
+            click.echo(f"{file}: no records")
 
 
 @contextmanager

@@ -106,9 +106,11 @@ class Flow:
         progress = self.progress.get(records.partition)
         if progress is None:
             return  # revoked since it was read: its next owner replays it
+        settings = self.settings
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded = decode(self.schemas.given(piece), kernels=self.settings.ingest.kernels, scratch=self._scratch)
-            normalized = redact(normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=self.settings.ingest.tenant_header), self.settings)
+            decoded = decode(self.schemas.given(piece), kernels=settings.ingest.kernels, scratch=self._scratch)
+            rows = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=settings.ingest.tenant_header, formats=settings.formats)
+            normalized = redact(rows, settings)
             if piece.first_offset >= progress.lake_next:
                 self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
                 self.metrics.count_read(piece, decoded, normalized)

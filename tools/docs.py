@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 from tools.row import row_schema
 from tracebraid.pipeline.kernel.channels import ChannelSettings
 from tracebraid.pipeline.kernel.environment import FREE_SECTIONS, PREFIX
+from tracebraid.pipeline.kernel.formats import FormatSettings
 from tracebraid.pipeline.kernel.redaction import RedactPattern
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
 from tracebraid.pipeline.verify.report import KINDS
@@ -60,7 +61,9 @@ def verify() -> str:
 
 
 def settings() -> str:
-    plain = {name: field for name, field in Settings.model_fields.items() if name not in FREE_SECTIONS and name != "topics" and not _section(field)}
+    plain = {
+        name: field for name, field in Settings.model_fields.items() if name not in FREE_SECTIONS and name not in ("topics", "formats") and not _section(field)
+    }
     parts = ["# Settings", NOTE, _SETTINGS_INTRODUCTION, _rows("", plain)]
     for name, field in Settings.model_fields.items():
         if section := _section(field):
@@ -69,6 +72,9 @@ def settings() -> str:
         "## `[[topics]]`",
         (TopicSettings.__doc__ or "") + f" As a variable: `{PREFIX}TOPICS`, a JSON array of objects.",
         _rows("topics.", TopicSettings.model_fields),
+        "## `[[formats]]`",
+        (FormatSettings.__doc__ or "") + f" As a variable: `{PREFIX}FORMATS`, a JSON array of objects. docs/formats.md tells more.",
+        _rows("formats.", FormatSettings.model_fields),
         "## `[[notify.channels]]`",
         (ChannelSettings.__doc__ or "") + f" As a variable: `{PREFIX}NOTIFY__CHANNELS`, a JSON array of objects. docs/notify.md tells more.",
         _rows("notify.channels.", ChannelSettings.model_fields),
@@ -125,7 +131,7 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 def _rows(prefix: str, fields: dict[str, FieldInfo]) -> str:
     rows = []
     for name, field in fields.items():
-        variable = "" if prefix in ("topics.", "notify.channels.", "redact.patterns.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
+        variable = "" if prefix in ("topics.", "formats.", "notify.channels.", "redact.patterns.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
         default = "" if field.is_required() else str(field.get_default(call_default_factory=True))
         default = default.lower() if isinstance(field.default, bool) else default.replace("SecretStr('')", "")
         rows.append((f"`{name}`", variable, "required" if field.is_required() else f"`{default}`" if default else "''", field.description or ""))

@@ -105,8 +105,9 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[
     source.env_vars = {variable.lower(): environ[variable] for variable, name in set_here if name and name.split(".")[0] not in FREE_SECTIONS}
     try:
         values = source()
-    except SettingsError:
-        raise UsageError("TRACEBRAID_TOPICS is not JSON", """Write it as [{"name": "otlp_spans", "encoding": "otlp_proto"}]""") from None
+    except SettingsError as error:
+        broken = next((name for name in ("formats", "topics") if f'"{name}"' in str(error)), "topics")
+        raise UsageError(f"{PREFIX}{broken.upper()} is not JSON", """Write it as [{"name": "otlp_spans", "encoding": "otlp_proto"}]""") from None
     for variable, name in set_here:
         section, _, rest = name.partition(".")
         if section in FREE_SECTIONS:  # as they stand: a password that looks like JSON is still that text

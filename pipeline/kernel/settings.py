@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.channels import NotifySettings
+from tracebraid.pipeline.kernel.formats import FormatSettings
 from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
 from tracebraid.pipeline.kernel.redaction import RedactSettings
 from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
@@ -224,6 +225,7 @@ class Settings(BaseModel):
     client: Secrets = Field(default_factory=dict, description="Settings of librdkafka, handed through by their own names.")
     storage_options: Secrets = Field(default_factory=dict, description="Options of the object store, in lower case.")
     topics: tuple[TopicSettings, ...] = Field(default=(), description="Which topics to read.")
+    formats: tuple[FormatSettings, ...] = Field(default=(), description="Log formats of your own.")
     ingest: IngestSettings = IngestSettings()
     stream: StreamSettings = StreamSettings()
     rules: RulesSettings = RulesSettings()

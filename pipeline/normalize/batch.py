@@ -5,10 +5,12 @@ a clock, or an object a row.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.formats import FormatSettings
 from tracebraid.pipeline.kernel.held import as_held, one_batch
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
@@ -23,12 +25,12 @@ from tracebraid.schemas.spans import SPANS
 from tracebraid.schemas.table import Table
 
 
-def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header: str = "") -> Normalized:
+def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header: str = "", formats: Sequence[FormatSettings] = ()) -> Normalized:
     """`now_us`: microseconds since 1970, for ingested_at, and what is much later is implausible; 0 where nobody knows.
 
-    `tenant_header`: the record header that names the tenant, if any.
+    `tenant_header`: the record header that names the tenant, if any. `formats`: log formats of the user's own.
     """
-    context = Context.of(records, now_us, tenant_header)
+    context = Context.of(records, now_us, tenant_header, formats)
     resources = NormalizedResources.of(decoded.resources)
     counted: Counter[tuple[str, str]] = Counter()
     ranges: list[int] = []

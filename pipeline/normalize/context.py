@@ -4,13 +4,14 @@ In: Records and the moment of normalizing. Out: per-record arrays to take rows' 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.formats import Formats, FormatSettings, formats_of
 from tracebraid.pipeline.kernel.held import constant, plain
 from tracebraid.pipeline.kernel.records import Records
 from tracebraid.schemas.table import INT32, STRING, TIMESTAMP
@@ -23,7 +24,7 @@ class Context:
     """One Records as arrays by record.
 
     offsets: int64. kafka_us: int64, microseconds since 1970, brought into the years 1970..9999. tenants: CODED, no nulls.
-    now_us: when the rows are normalized, microseconds since 1970.
+    now_us: when the rows are normalized, microseconds since 1970. formats: the user's own, of this topic.
     """
 
     records: Records
@@ -31,12 +32,14 @@ class Context:
     kafka_us: pa.Int64Array
     tenants: pa.DictionaryArray
     now_us: int
+    formats: Formats = field(default_factory=Formats)
 
     @classmethod
-    def of(cls, records: Records, now_us: int, tenant_header: str = "") -> "Context":
+    def of(cls, records: Records, now_us: int, tenant_header: str = "", formats: Sequence[FormatSettings] = ()) -> "Context":
         milliseconds = records.batch.column("kafka_time_ms").to_numpy()
         kafka_us = np.clip(milliseconds, 0, _YEAR_10000_MS - 1) * 1000
-        return cls(records, records.batch.column("kafka_offset"), pa.array(kafka_us), _tenants(records, tenant_header), now_us)
+        held = formats_of(formats, records.partition.topic)
+        return cls(records, records.batch.column("kafka_offset"), pa.array(kafka_us), _tenants(records, tenant_header), now_us, held)
 
     def row_kafka_us(self, record: pa.Int32Array) -> pa.Int64Array:
         """Kafka timestamp of each row, int64 microseconds since 1970, given the rows' `record`."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracebraid.pipeline.normalize.attributes import flat, kept
-from tracebraid.pipeline.normalize.log_fields import role_of
+from tracebraid.pipeline.normalize.log_fields import Role, role_of
 from tracebraid.pipeline.normalize.logfmt import put
 from tracebraid.schemas.table import ATTRIBUTES, STRING
 
@@ -31,9 +31,12 @@ _NONE: Picks = {}
 
 
 class Fields:
-    """The fields with a role in `attributes`; `roles` limits which are looked for. `use` takes one out of `rest`."""
+    """The fields with a role in `attributes`; `roles` limits which are looked for. `use` takes one out of `rest`.
 
-    def __init__(self, attributes: pa.MapArray, roles: Set[str] | None = None) -> None:
+    own: the user's names → roles, which go before those that names have by themselves.
+    """
+
+    def __init__(self, attributes: pa.MapArray, roles: Set[str] | None = None, own: Mapping[str, str] | None = None) -> None:
         self._keys, self._values, self._offsets, row_of = flat(attributes)
         self._keep = np.ones(len(self._keys), np.bool_)
         self._rows: dict[int, Picks] = {}
@@ -41,18 +44,25 @@ class Fields:
             return
         coded = self._keys.dictionary_encode()
         names, code_of = coded.dictionary.to_pylist(), coded.indices.to_numpy()
-        role_by_code = [role_of(name) for name in names]
+        role_by_code = [Role(own[name], -1) if own and name in own else role_of(name) for name in names]
         wanted = np.array([role is not None and (roles is None or role.role in roles) for role in role_by_code], np.bool_)
+        heads = [(name, role.role, role.rank, role.scale) if role else (name, "", 0, "") for name, role in zip(names, role_by_code, strict=True)]
         places = np.flatnonzero(wanted[code_of])
         values = self._values.take(pa.array(places)).to_pylist()
+        last, found = -1, _NONE
         for place, row, code, value in zip(places.tolist(), row_of[places].tolist(), code_of[places].tolist(), values, strict=True):
-            role = role_by_code[code]
-            if role is None or value is None or not value.strip():
+            if value is None or not value.strip():
                 continue
-            picks = self._rows.setdefault(row, {}).setdefault(role.role, [])
-            picks.append(Pick(role.rank, place, names[code], role.scale, value))
-            if len(picks) > 1:
-                picks.sort()
+            if row != last:  # the items of a row stand together
+                last, found = row, {}
+                self._rows[row] = found
+            name, role, rank, scale = heads[code]
+            pick = Pick(rank, place, name, scale, value)
+            if role in found:
+                found[role].append(pick)
+                found[role].sort()
+            else:
+                found[role] = [pick]
 
     def of(self, row: int) -> Picks:
         return self._rows.get(row, _NONE)

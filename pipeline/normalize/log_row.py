@@ -51,7 +51,9 @@ def read_row(picks: Picks, text: str | None, around: Around, use: Use) -> dict[s
             row.setdefault("thread", thread)
         if "service" not in row:
             row["service"] = service_in(text)
-    _exception(row, text)
+    body = row["body"]
+    if "exception_stacktrace" in row or (body and "\n" in body):
+        _exception(row, body, text is None)
     return row
 
 
@@ -140,11 +142,13 @@ def _names(row: dict[str, Any], picks: Picks, is_object: bool, use: Use) -> None
         _take(row, "exception_stacktrace", (pick for pick in picks["exception_stacktrace"] if not _flag(pick.value)), use)
 
 
-def _exception(row: dict[str, Any], text: str | None) -> None:
-    """What a stack trace says of its exception, where no field said it; the stack trace of a text."""
+def _exception(row: dict[str, Any], text: str | None, is_object: bool) -> None:
+    """What a stack trace says of its exception, where no field said it; the stack trace of a text, or of a message, if it names an exception."""
     trace = row.get("exception_stacktrace")
     if trace is None:
-        raised = raised_in_text(text) if text is not None else None
+        raised = raised_in_text(text or "")
+        if raised and is_object and raised.kind is None:
+            return
     elif "exception_type" in row and "exception_message" in row:
         return
     else:

@@ -9,7 +9,7 @@ that its envelope suggests.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,10 @@ from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
-from tracebraid.pipeline.normalize.log_lines import read_line
+from tracebraid.pipeline.normalize.log_formats import read_formats
+from tracebraid.pipeline.normalize.log_lines import Line, read_line
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
-from tracebraid.pipeline.normalize.log_row import Around, read_row
+from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, find_ids
@@ -125,26 +126,52 @@ def _find_ids(columns: Columns) -> None:
     columns["attributes"] = fields.rest()
 
 
-def _read(context: Context, logs: pa.RecordBatch) -> Columns:
-    bodies, lines = logs.column("body").to_pylist(), {}  # null where the log is a JSON object
+class Prepared(NamedTuple):
+    """Logs that are not OTLP's, ready to be read row by row. bodies: null where a log is an object. lines: by row, the texts of a known shape."""
+
+    bodies: list[str | None]
+    lines: dict[int, Line]
+    fields: Fields
+    around: list[Around]
+
+    def read(self, row: int, use: Use) -> dict[str, Any]:
+        line, body = self.lines.get(row), self.bodies[row]
+        values = read_row(self.fields.of(row), None if line and line.whole else body, self.around[row], use)
+        if values["body"] is None:
+            values["body"] = body  # a line without a message is its own
+        return values
+
+
+def prepare(context: Context, logs: pa.RecordBatch) -> Prepared:
+    """What read_row needs of each row of `logs`."""
+    bodies: list[str | None] = logs.column("body").to_pylist()
+    lines: dict[int, Line] = {}
     attributes = logs.column("attributes")
     if logs.column("body").null_count < logs.num_rows:
-        lines = {row: line for row, body in enumerate(bodies) if body and (line := read_line(body))}
+        lines = read_formats(context.formats.patterns, logs.column("body")) if context.formats.patterns else {}
+        lines |= {row: line for row, body in enumerate(bodies) if body and row not in lines and (line := read_line(body))}
         attributes = with_fields(attributes, {row: line.fields for row, line in lines.items()})
-    fields = Fields(attributes)
     headers = _headers(context, "traceparent")
     states = _headers(context, "tracestate") if headers else {}
     times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
-    kafka_ns = [us * 1000 for us in context.row_kafka_us(logs.column("record")).to_pylist()]
-    outside = [Around(time, headers.get(record), states.get(record), ns) for time, record, ns in zip(times, records, kafka_ns, strict=True)]
-    whole = {row for row, line in lines.items() if line.whole}
-    rows = [read_row(fields.of(row), None if row in whole else bodies[row], outside[row], fields.use) for row in range(logs.num_rows)]
-    for row in whole:
-        rows[row]["body"] = rows[row]["body"] or bodies[row]  # a line without a message is its own
+    kafka_ns = pc.multiply(context.row_kafka_us(logs.column("record")), pa.scalar(1000, INT64)).to_pylist()
+    given = [[held.get(record) for record in records] if held else [None] * len(records) for held in (headers, states)]
+    around = list(map(Around, times, *given, kafka_ns))
+    own = {name: column for name, (column, _) in context.formats.fields.items()}
+    return Prepared(bodies, lines, Fields(attributes, own=own), around)
+
+
+def _read(context: Context, logs: pa.RecordBatch) -> Columns:
+    prepared = prepare(context, logs)
+    fields = prepared.fields
+    if prepared.lines:
+        rows = [prepared.read(row, fields.use) for row in range(logs.num_rows)]
+    else:
+        rows = [read_row(fields.of(row), body, around, fields.use) for row, (body, around) in enumerate(zip(prepared.bodies, prepared.around, strict=True))]
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], FALSE)
-    left = (("tracebraid.envelope_time", "envelope_left"), ("tracestate", "tracestate"))
+    left = [("tracebraid.envelope_time", "envelope_left")] + ([("tracestate", "tracestate")] if any(around.state for around in prepared.around) else [])
     columns["attributes"] = add(fields.rest(), [(name, pa.array(_values(rows, key), STRING)) for name, key in left])
     return columns
 

@@ -21,6 +21,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/schema.md",
     "docs/trace-ids.md",
+    "docs/formats.md",
     "docs/settings.md",
     "docs/rules.md",
     "docs/alerts.md",
