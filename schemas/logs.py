@@ -26,7 +26,7 @@ LOGS = Table(
         Column("exception_type", STRING, "Class of the exception."),
         Column("exception_message", STRING, "Message of the exception."),
         Column("exception_stacktrace", STRING, "Stack trace."),
-        Column("trace_id_source", STRING, "Where the trace id was found: otlp, or field:NAME, traceparent, text; null without one."),
+        Column("trace_id_source", STRING, "Where the trace id was found: otlp, or field:NAME, traceparent, text, line above; null without one."),
         Column("scope_name", STRING, "Name of the instrumentation scope."),
         Column("scope_version", STRING, "Version of the instrumentation scope."),
         Column("scope_attributes", ATTRIBUTES, "Attributes of the instrumentation scope."),

@@ -20,6 +20,7 @@ from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
 from tracebraid.pipeline.normalize.log_formats import read_formats
+from tracebraid.pipeline.normalize.log_joined import join_traces
 from tracebraid.pipeline.normalize.log_lines import Line, read_line
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
@@ -168,6 +169,8 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
         rows = [prepared.read(row, fields.use) for row in range(logs.num_rows)]
     else:
         rows = [read_row(fields.of(row), body, around, fields.use) for row, (body, around) in enumerate(zip(prepared.bodies, prepared.around, strict=True))]
+    if logs.column("body").null_count < logs.num_rows:
+        join_traces(prepared.bodies, logs.column("resource").to_pylist(), rows)
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], FALSE)

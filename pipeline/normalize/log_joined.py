@@ -1,0 +1,86 @@
+"""Stack traces that arrive line by line → their logs know them.
+
+In: the texts of a batch, which source each is of, the rows read so far. Out: the rows, changed in place. Never: a row more or less, nor a body changed.
+
+A runtime prints a stack trace in lines, and container runtimes make a record of each. The log that a trace stands behind gets its class, message and text; the
+lines of the trace get the trace id of that log, with `line above` as its source. Every record keeps its row: what has a position is the same whether
+a batch ends in the midst of a trace or not (DECISIONS.md tells why nothing is folded).
+Lines belong together where they follow each other in what one source (one resource: pod, container) sent to a partition.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracebraid.pipeline.normalize.log_exception import raised_in
+
+_FRAME = re.compile(r"[ \t]{1,32}(?:at |\.\.\. \d{1,9} |Suppressed: )|Caused by: ")
+_HEADER = re.compile(r"(?:Exception in thread \"[^\"]{1,128}\" )?[A-Za-z_$][\w$.]{0,255}(?::|$)")
+_PYTHON = "Traceback (most recent call last):"
+_PYTHON_BETWEEN = ("The above exception was the direct cause", "During handling of the above exception")
+_IDS = ("trace_id", "span_id", "flags")
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A log that lines may belong to. trace: rows of its stack trace so far. header: a row that is its first line if a frame follows. python: in its frames."""
+
+    log: int
+    trace: list[int] = field(default_factory=list)
+    header: int | None = None
+    python: bool = False
+
+    def takes(self, row: int, body: str) -> bool:
+        """Whether the row at `row` is of its stack trace, as far as is known."""
+        if self.python or body.startswith(_PYTHON):
+            self.trace.append(row)
+            self.python = body.startswith((_PYTHON, " ", "\t")) or not body  # its last line is not indented
+            return True
+        if _FRAME.match(body):
+            self.trace += [row] if self.header is None else [self.header, row]
+            self.header = None
+            return True
+        if self.trace and (not body.strip() or body.startswith(_PYTHON_BETWEEN)):
+            self.trace.append(row)
+            return True
+        if self.header is None and not self.trace and _HEADER.match(body):
+            self.header = row
+            return True
+        return False
+
+
+def join_traces(bodies: Sequence[str | None], sources: Sequence[int], rows: Sequence[Row]) -> None:
+    """`bodies`: null where a log is an object, which ends what stands before it. `sources`: a number for each source."""
+    opened: dict[int, _Open] = {}
+    for row, (body, source) in enumerate(zip(bodies, sources, strict=True)):
+        held = opened.get(source)
+        if held is not None and body is not None:
+            if held.takes(row, body):
+                continue
+            if held.header is not None and not held.trace:  # that was no stack trace's first line, but a log
+                _finish(held, bodies, rows)
+                held = _Open(held.header)
+                if held.takes(row, body):
+                    opened[source] = held
+                    continue
+        if held is not None:
+            _finish(held, bodies, rows)
+        opened[source] = _Open(row)
+    for held in opened.values():
+        _finish(held, bodies, rows)
+
+
+def _finish(held: _Open, bodies: Sequence[str | None], rows: Sequence[Row]) -> None:
+    if not held.trace:
+        return
+    log = rows[held.log]
+    for row in held.trace:
+        if rows[row]["trace_id"] is None and log["trace_id"] is not None:
+            rows[row].update({name: log[name] for name in _IDS}, trace_id_source="line above")
+    if log.get("exception_stacktrace") is None:
+        raised = raised_in("\n".join(bodies[row] or "" for row in held.trace).rstrip())
+        log["exception_stacktrace"] = raised.trace
+        log["exception_type"] = log.get("exception_type") or raised.kind
+        log["exception_message"] = log.get("exception_message") or raised.message
