@@ -54,22 +54,33 @@ class _Open:
 def join_traces(bodies: Sequence[str | None], sources: Sequence[int], rows: Sequence[Row]) -> None:
     """`bodies`: null where a log is an object, which ends what stands before it. `sources`: a number for each source."""
     opened: dict[int, _Open] = {}
+    last: dict[int, int] = {}  # the last log of a source that has nothing open: most never do
     for row, (body, source) in enumerate(zip(bodies, sources, strict=True)):
         held = opened.get(source)
-        if held is not None and body is not None:
-            if held.takes(row, body):
+        if held is None:
+            if body is None or source not in last or not _may_belong(body):
+                last[source] = row
                 continue
-            if held.header is not None and not held.trace:  # that was no stack trace's first line, but a log
-                _finish(held, bodies, rows)
-                held = _Open(held.header)
-                if held.takes(row, body):
-                    opened[source] = held
-                    continue
-        if held is not None:
-            _finish(held, bodies, rows)
-        opened[source] = _Open(row)
+            held = _Open(last[source])
+        if body is not None and held.takes(row, body):
+            opened[source] = held
+            continue
+        _finish(held, bodies, rows)
+        opened.pop(source, None)
+        if held.header is not None and not held.trace and body is not None:  # that was no stack trace's first line, but a log
+            held = _Open(held.header)
+            if held.takes(row, body):
+                opened[source] = held
+                continue
+        last[source] = row
     for held in opened.values():
         _finish(held, bodies, rows)
+
+
+def _may_belong(body: str) -> bool:
+    """Whether a look at its first characters leaves it open that a line is of a stack trace. Most lines begin with a time."""
+    first = body[:1]
+    return first in (" ", "\t") or (first.isalpha() and (_HEADER.match(body) is not None or body.startswith((_PYTHON, "Caused by: "))))
 
 
 def _finish(held: _Open, bodies: Sequence[str | None], rows: Sequence[Row]) -> None:

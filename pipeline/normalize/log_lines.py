@@ -52,11 +52,11 @@ def read_line(text: str) -> Line | None:
         return _syslog(text)
     if first in ("I", "W", "E", "F") and text[1:5].isdigit():
         return _klog(text)
-    if "=" in text[:257] and "\n" not in text and (first.isalnum() or first == "_"):
+    if (first.isalpha() or first == "_") and text.find("=", 0, 257) > 0 and "\n" not in text:
         fields = read_logfmt(text)
         if fields is not None:
             return Line("logfmt", fields, True)
-    return _access(text) if '] "' in text[:_HEAD_CHARS] else None
+    return _access(text) if text.find('] "', 0, _HEAD_CHARS) > 0 else None
 
 
 def _syslog(text: str) -> Line | None:
