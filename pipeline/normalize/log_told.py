@@ -77,7 +77,7 @@ def _columns(prepared: Prepared, row: int, values: Mapping[str, Any], used: Sequ
         elif column == "severity_number":
             origin = "severity_text"
         elif column == "time":
-            origin = "envelope" if values.get("observed_unix_nano") is None and prepared.around[row].envelope_time else "text"
+            origin = "envelope" if values.get("observed_unix_nano") is None and prepared.around(row).envelope_time else "text"
         elif column == "body":
             origin = "the whole text" if is_text else "message"
         else:

@@ -133,11 +133,15 @@ class Prepared(NamedTuple):
     bodies: list[str | None]
     lines: dict[int, Line]
     fields: Fields
-    around: list[Around]
+    outside: tuple[list[str | None], list[str | None], list[str | None], list[int]]  # the columns of Around: made a row at a time, none is kept
+
+    def around(self, row: int) -> Around:
+        times, headers, states, kafka_ns = self.outside
+        return Around(times[row], headers[row], states[row], kafka_ns[row])
 
     def read(self, row: int, use: Use) -> dict[str, Any]:
         line, body = self.lines.get(row), self.bodies[row]
-        values = read_row(self.fields.of(row), None if line and line.whole else body, self.around[row], use)
+        values = read_row(self.fields.of(row), None if line and line.whole else body, self.around(row), use)
         if values["body"] is None:
             values["body"] = body  # a line without a message is its own
         return values
@@ -156,10 +160,10 @@ def prepare(context: Context, logs: pa.RecordBatch) -> Prepared:
     states = _headers(context, "tracestate") if headers else {}
     times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
     kafka_ns = pc.multiply(context.row_kafka_us(logs.column("record")), pa.scalar(1000, INT64)).to_pylist()
-    given = [[held.get(record) for record in records] if held else [None] * len(records) for held in (headers, states)]
-    around = list(map(Around, times, *given, kafka_ns))
+    none: list[str | None] = [None] * len(records)
+    traceparents, tracestates = ([held.get(record) for record in records] if held else none for held in (headers, states))
     own = {name: column for name, (column, _) in context.formats.fields.items()}
-    return Prepared(bodies, lines, Fields(attributes, own=own), around)
+    return Prepared(bodies, lines, Fields(attributes, own=own), (times, traceparents, tracestates, kafka_ns))
 
 
 def _read(context: Context, logs: pa.RecordBatch) -> Columns:
@@ -168,13 +172,14 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
     if prepared.lines:
         rows = [prepared.read(row, fields.use) for row in range(logs.num_rows)]
     else:
-        rows = [read_row(fields.of(row), body, around, fields.use) for row, (body, around) in enumerate(zip(prepared.bodies, prepared.around, strict=True))]
+        around = map(Around, *prepared.outside)
+        rows = [read_row(fields.of(row), body, next(around), fields.use) for row, body in enumerate(prepared.bodies)]
     if logs.column("body").null_count < logs.num_rows:
         join_traces(prepared.bodies, logs.column("resource").to_pylist(), rows)
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):
         columns[name] = pc.fill_null(columns[name], FALSE)
-    left = [("tracebraid.envelope_time", "envelope_left")] + ([("tracestate", "tracestate")] if any(around.state for around in prepared.around) else [])
+    left = [("tracebraid.envelope_time", "envelope_left")] + ([("tracestate", "tracestate")] if any(prepared.outside[2]) else [])
     columns["attributes"] = add(fields.rest(), [(name, pa.array(_values(rows, key), STRING)) for name, key in left])
     return columns
 
