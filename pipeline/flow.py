@@ -69,8 +69,7 @@ class Flow:
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
-        self.last_lake_s = clock.monotonic_s()
-        self._aside, self._scratch = ThreadPoolExecutor(1, "encode"), Scratch()
+        self.last_lake_s, self._aside, self._scratch = clock.monotonic_s(), ThreadPoolExecutor(1, "encode"), Scratch()
 
     @property
     def records_read(self) -> int:
@@ -103,10 +102,9 @@ class Flow:
 
     def take(self, records: Records) -> None:
         """Send one batch through the stages to the sinks that do not hold it yet."""
-        progress = self.progress.get(records.partition)
+        progress, settings = self.progress.get(records.partition), self.settings
         if progress is None:
             return  # revoked since it was read: its next owner replays it
-        settings = self.settings
         for piece in records.cut(progress.lake_next, progress.stream_next):
             decoded = decode(self.schemas.given(piece), kernels=settings.ingest.kernels, scratch=self._scratch)
             rows = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=settings.ingest.tenant_header, formats=settings.formats)

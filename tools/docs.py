@@ -131,7 +131,8 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 def _rows(prefix: str, fields: dict[str, FieldInfo]) -> str:
     rows = []
     for name, field in fields.items():
-        variable = "" if prefix in ("topics.", "formats.", "notify.channels.", "redact.patterns.") else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
+        listed = prefix in ("topics.", "formats.", "notify.channels.", "redact.patterns.")
+        variable = "" if listed else f"`{PREFIX}{(prefix + name).upper().replace('.', '__')}`"
         default = "" if field.is_required() else str(field.get_default(call_default_factory=True))
         default = default.lower() if isinstance(field.default, bool) else default.replace("SecretStr('')", "")
         rows.append((f"`{name}`", variable, "required" if field.is_required() else f"`{default}`" if default else "''", field.description or ""))
