@@ -32,11 +32,12 @@ def collapse(texts: pa.Array) -> pa.StringArray:
     return pc.utf8_slice_codeunits(words, 0, CHARS_MAX).take(encoded.indices)
 
 
-def routes(spans: pa.RecordBatch) -> pa.StringArray:
+def routes(spans: pa.RecordBatch) -> pa.StringArray | pa.DictionaryArray:
     """For rows of schemas.spans: http_route; else the collapsed path behind its method; else rpc_service/rpc_method; else the collapsed name. Never null."""
-    given = plain(spans.column("http_route"))
+    given = spans.column("http_route")
     if given.null_count == 0:
         return given
+    given = plain(given)
     path = collapse(spans.column("url_path"))
     rpc = pc.binary_join_element_wise(plain(spans.column("rpc_service")), plain(spans.column("rpc_method")), "/")
     return pc.coalesce(given, path, rpc, collapse(spans.column("name")), pa.scalar("", STRING))

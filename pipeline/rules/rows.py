@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.rules.errors import ExpressionError
-from tracebraid.pipeline.rules.fields import Read, label_field
+from tracebraid.pipeline.rules.fields import Field, Read, label_field
 from tracebraid.pipeline.rules.parse import parse
 from tracebraid.pipeline.rules.rowcheck import Checker
 from tracebraid.pipeline.rules.syntax import Entry, Name
+from tracebraid.schemas.table import CODED, STRING
 
 
 def condition(signal: str, text: str, batch: pa.RecordBatch) -> pa.BooleanArray:
@@ -30,9 +31,16 @@ def number(signal: str, text: str, batch: pa.RecordBatch) -> pa.DoubleArray:
     return _whole(pc.cast(_number(signal, text)(batch), pa.float64(), safe=False), batch)
 
 
-def label(signal: str, name: str, batch: pa.RecordBatch) -> pa.StringArray:
-    """A label's values, '' for null."""
-    return pc.fill_null(pc.cast(_label(signal, name)(batch), pa.string()), "")
+def label(signal: str, name: str, batch: pa.RecordBatch) -> pa.StringArray | pa.DictionaryArray:
+    """A label's values, '' for null; as numbers of a dictionary where the batch holds them so."""
+    field = _label(signal, name)
+    held = batch.column(field.name) if field.name in batch.schema.names else None
+    if held is None or held.type != CODED:
+        return pc.fill_null(pc.cast(field.read(batch), pa.string()), "")
+    if not held.null_count:
+        return held
+    texts = pa.concat_arrays([held.dictionary, pa.array([""], STRING)])
+    return pa.DictionaryArray.from_arrays(held.indices.fill_null(len(held.dictionary)), texts)
 
 
 def _whole(values: pa.Array | pa.Scalar, batch: pa.RecordBatch) -> pa.Array:
@@ -60,8 +68,8 @@ def _sound(checker: Checker, read: Read) -> Read:
 
 
 @lru_cache(maxsize=4096)
-def _label(signal: str, name: str) -> Read:
+def _label(signal: str, name: str) -> Field:
     node = parse(name)
     if not isinstance(node, Name | Entry):
         raise ExpressionError(f"{name} is no name", node.at)
-    return label_field(signal, node).read
+    return label_field(signal, node)
