@@ -4,6 +4,7 @@ In: Arrow arrays and batches, held or plain. Out: the same values in the other f
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,14 @@ def constant(text: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([text], STRING))
 
 
+@lru_cache(maxsize=32)
+def nothing(rows: int, kind: pa.DataType) -> pa.Array:
+    """Nulls. Half of a span's columns are nothing else in most batches: all of one length share their memory."""
+    if kind == CODED:
+        return pa.DictionaryArray.from_arrays(nothing(rows, INT32), pa.array([], STRING))
+    return pa.nulls(rows, kind)
+
+
 def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     """The rows at these places."""
     return pa.record_batch([take(column, rows) for column in batch.columns], schema=batch.schema)
@@ -56,8 +65,7 @@ def take(array: pa.Array, rows: Ints) -> pa.Array:
     if kind == HELD_ATTRIBUTES:
         return _take_maps(array, rows)
     if array.null_count == len(array) and not pa.types.is_nested(kind):
-        nothing = pa.nulls(len(rows), INT32 if pa.types.is_dictionary(kind) else kind)
-        return pa.DictionaryArray.from_arrays(nothing, array.dictionary) if pa.types.is_dictionary(kind) else nothing
+        return nothing(len(rows), kind)
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(take(array.indices, rows), array.dictionary)
     if pa.types.is_list(kind) and not (len(array.values) or array.null_count):
@@ -120,8 +128,15 @@ def _take_valid(held: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int32], row
 
 def one_batch(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     """All rows in one batch of `schema`, the held one of a table; batches may be plain."""
-    held = [pa.record_batch([as_held(column, kind) for column, kind in zip(batch.columns, schema.types, strict=True)], schema=schema) for batch in batches]
-    return pa.concat_batches(held) if len(held) > 1 else held[0]
+    return pa.record_batch([one_column(batches, field) for field in schema], schema=schema)
+
+
+def one_column(batches: Sequence[pa.RecordBatch], field: pa.Field) -> pa.Array:
+    """One column of all batches, in the type of `field`."""
+    columns = [as_held(batch.column(field.name), field.type) for batch in batches]
+    if field.type == CODED and all(column.null_count == len(column) for column in columns):
+        return nothing(sum(map(len, columns)), CODED)
+    return pa.concat_arrays(columns) if len(columns) > 1 else columns[0]
 
 
 def is_id(ids: pa.StringArray, length: int) -> npt.NDArray[np.bool_]:

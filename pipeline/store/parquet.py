@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tracebraid.pipeline.kernel.held import one_batch, take_rows
+from tracebraid.pipeline.kernel.held import one_column, take
 from tracebraid.pipeline.kernel.limits import row_group_rows_max
 from tracebraid.pipeline.store.files import File, Files
 from tracebraid.pipeline.store.statistics import file_statistics, pruned_columns
@@ -68,8 +68,10 @@ def encode_rows(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded
     if not batches:
         return []
     keys = [(DAY, "ascending"), *((name, "ascending") for name in table.sort_by)]
-    whole = one_batch(batches, table.held)
-    rows = pa.Table.from_batches([take_rows(whole, pc.sort_indices(whole, keys).to_numpy().astype(np.int64))])
+    sorted_by = pa.record_batch([one_column(batches, table.held.field(name)) for name, _ in keys], names=[name for name, _ in keys])
+    order = pc.sort_indices(sorted_by, keys).to_numpy().astype(np.int64)
+    # A column after the other: of all but the one at hand there is one copy beside the batches.
+    rows = pa.Table.from_batches([pa.record_batch([take(one_column(batches, field), order) for field in table.held], schema=table.held)])
     runs = pc.run_end_encode(rows.column(DAY).combine_chunks())
     encoded = []
     start = 0

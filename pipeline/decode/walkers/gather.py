@@ -11,7 +11,8 @@ import pyarrow as pa
 from tracebraid.pipeline.decode.walkers.memory import E_LENGTH, E_START, I_HIGH, I_KEY, I_LOW, NULL_KEY, Ints
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number
 from tracebraid.pipeline.kernel.compiled import compiled
-from tracebraid.schemas.table import INT32, STRING
+from tracebraid.pipeline.kernel.held import nothing
+from tracebraid.schemas.table import CODED, INT32, STRING
 
 _DIGITS = np.frombuffer(bytes(range(256)).hex().encode(), np.uint16).copy()  # both digits of a byte at once
 
@@ -70,7 +71,7 @@ def _prefixes(data: Bytes, starts: Ints, out: npt.NDArray[np.uint64]) -> None:
 def coded(numbers: Ints, texts: pa.StringArray, order: Ints) -> pa.DictionaryArray:
     """Numbers of texts, null where negative."""
     if not len(texts):
-        return pa.DictionaryArray.from_arrays(pa.nulls(len(numbers), INT32), texts)
+        return nothing(len(numbers), CODED)
     return pa.DictionaryArray.from_arrays(integers(numbers[order], -1), texts)
 
 

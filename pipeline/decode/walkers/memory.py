@@ -6,6 +6,7 @@ functions.
 """
 
 from dataclasses import dataclass
+from mmap import mmap
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,8 @@ class Memory:
         sizes = [slots, slots // 2 * ENTRY, KINDS, rows * ROW, items * ITEM, few * EVENT, items * ITEM, few * LINK, items * ITEM, few * HARD, few * DIGITS]
         sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS]
         begins = np.cumsum([_HEAD, *sizes])
-        words = np.empty(int(begins[-1]), np.int64)
+        # Not np.empty, which asks for pages of 2 MiB: each of the columns would touch one, and fill a tenth of it.
+        words = np.frombuffer(mmap(-1, 8 * int(begins[-1])), np.int64)
         words[:_HEAD] = 0
         words[B_SLOTS : B_COLUMNS + 1] = begins[:-1]
         words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
