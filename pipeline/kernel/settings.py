@@ -106,7 +106,12 @@ class IngestSettings(_Section):
 
     group: str = Field(default="", description="Consumer group; '' for `tracebraid-` and the lake's id.")
     start: str = Field(default="earliest", description="Where a partition without a ledger starts: `earliest`, `latest` or an ISO 8601 time.")
-    flush_mib: int = Field(default=32, ge=1, le=limits.buffered_bytes_max // limits.MIB, description="Commit when the open cycle holds this many MiB; the one before is in memory beside it while it is encoded.")
+    flush_mib: int = Field(
+        default=32,
+        ge=1,
+        le=limits.buffered_bytes_max // limits.MIB,
+        description="Commit when the open cycle holds this many MiB; the one before is in memory beside it while it is encoded.",
+    )
     flush_age_s: float = Field(default=15.0, gt=0, le=3600, description="Commit when the open cycle is this many seconds old.")
     flush_records: int = Field(default=0, ge=0, description="Commit when the open cycle holds this many records; 0 for no such bound.")
     tenant_header: str = Field(default="", description="Record header whose value is the tenant; '' for none.")
@@ -197,7 +202,7 @@ class ArchiveSettings(_Section):
 
     group: str = Field(default="", description="Consumer group; '' for `tracebraid-archive-` and the alerts topic's name.")
     flush_age_s: float = Field(default=60.0, gt=0, le=3600, description="Commit a table's rows at least so often.")
-    flush_mib: int = Field(default=32, ge=1, le=limits.buffered_bytes_max // limits.MIB, description="Commit when so many MiB wait for a table.")
+    flush_mib: int = Field(default=64, ge=1, le=limits.buffered_bytes_max // limits.MIB, description="Commit when so many MiB wait for a table.")
 
 
 class HttpSettings(_Section):
