@@ -42,6 +42,7 @@ def joined(world: World, broker: Broker, store: Store) -> Iterator[None]:
         *((module, "close", lambda consumer, *_: consumer.close()) for module in (kafka, damage)),  # one process is one thread here
         (cluster, "AdminClient", admin),
         (producer, "AdminClient", admin),
+        (producer, "apart", lambda call, _: call() is None),  # likewise
         (producer, "Producer", lambda config, **_: Producer(world, broker, config)),
         (flow, "apply", lambda *_: []),
         (flow, "decode", decode),

@@ -72,7 +72,7 @@ def stand_ins(decoder_now: Callable[[], int]) -> tuple[Callable[..., Any], Calla
         dropped = sum(not verdict(value.decode(), decoder_now()) for value in values)
         return Decoded(EMPTY, EMPTY, EMPTY, EMPTY, Counter({"empty": dropped}))
 
-    def normalize(records: Records, _: Decoded, *, now_us: int, tenant_header: str) -> Normalized:
+    def normalize(records: Records, _: Decoded, *, now_us: int, **__: object) -> Normalized:
         place = place_of(records.partition.topic_id, records.partition.number)
         found: dict[str, list[tuple[int, int, str, str]]] = {"spans": [], "logs": [], "rejects": []}
         times_us = []
