@@ -1,7 +1,7 @@
 """Avro behind a Schema Registry frame: log objects, by the schema that the frame names.
 
 In: the payload of one record and its writer's schema, as text. Out: rows as JSON log objects give them. Never: a schema fetched (the record's batch brings
-it), or spans: nobody sends those as Avro.
+it), or spans: nobody sends those as Avro; a schema that is part of itself, for fastavro reads such by recursion without a bound: 10 KB end the process.
 Source: Avro 1.12, through fastavro, an optional dependency. Bytes become base64, times ISO 8601, decimals and UUIDs their text.
 """
 
@@ -37,9 +37,24 @@ def _reader(schema: str) -> tuple[Any, Any]:
     except ImportError:
         raise DecodeError("unknown_encoding", "Avro needs fastavro: pip install 'tracebraid[avro]'") from None
     try:
-        return schemaless_reader, parse_schema(orjson.loads(schema))
+        parsed = parse_schema(orjson.loads(schema))
+        endless = _holds_itself(parsed, frozenset())
     except Exception as error:
         raise DecodeError("unknown_encoding", f"the schema that its frame names is no Avro schema: {type(error).__name__}: {error}") from None
+    if endless:
+        raise DecodeError("unknown_encoding", "the schema that its frame names is part of itself: a log has no such shape")
+    return schemaless_reader, parsed
+
+
+def _holds_itself(schema: Any, inside: frozenset[str]) -> bool:
+    """Whether a parsed schema refers to a type of which it is a part. `inside`: the types around it."""
+    if isinstance(schema, str):
+        return schema in inside
+    if isinstance(schema, list):
+        return any(_holds_itself(each, inside) for each in schema)
+    if schema["type"] in ("record", "error"):
+        return any(_holds_itself(field["type"], inside | {schema["name"]}) for field in schema["fields"])
+    return any(_holds_itself(schema[part], inside) for part in ("items", "values") if part in schema) or _holds_itself(schema["type"], inside)
 
 
 def _text(value: Any) -> str:

@@ -85,6 +85,15 @@ def test_what_is_no_avro_schema_costs_its_records(held: Any) -> None:
     assert (decoded.logs.num_rows, reasons(decoded)) == (2, [(1, "unknown_encoding")])
 
 
+def test_a_schema_that_is_part_of_itself_costs_its_records_and_not_the_process() -> None:
+    chain: dict[str, Any] = {"type": "record", "name": "a.Node", "fields": [{"name": "next", "type": ["null", {"type": "array", "items": "Node"}]}]}
+    twice: dict[str, Any] = {"type": "record", "name": "Pair", "fields": [{"name": "one", "type": SCHEMA}, {"name": "other", "type": ["null", "Log"]}]}
+    frames = [b"\0\0\0\0\x07" + b"\x02\x02" * 100_000 + b"\0", b"\0\0\0\0\x08" + avro()[5:] + b"\0"]
+    with registry(schemas={7: {"schema": json.dumps(chain)}, 8: {"schema": json.dumps(twice)}}) as known:
+        decoded = read(client(known), *frames)
+    assert (decoded.logs.num_rows, reasons(decoded)) == (1, [(0, "unknown_encoding")])
+
+
 def test_a_registry_that_fails_is_asked_again_after_a_pause() -> None:
     now_s = [100.0]
     clock = Clock(monotonic_s=lambda: now_s[0])
