@@ -57,7 +57,8 @@ pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern i
 # A Schema Registry.
 registry_pause_s = 30.0  # after it gave no answer, or no such schema, it is asked again
 registry_cached_max = 10_000  # schemas that are remembered
-registry_ids_max = 16  # new ids of one batch that are asked for: hostile records name a new one each
+registry_ids_max = 16  # ids that turn out to be no schema of Avro: so many a batch are asked for; hostile records name a new one each
+registry_batch_s = 5.0  # after so long, one batch's other ids wait for the next batch
 
 # Waiting for brokers.
 broker_wait_s = 10.0  # at start: then one line says that nobody answers

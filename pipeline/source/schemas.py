@@ -47,15 +47,22 @@ class Schemas:
             return records
         heads = pc.unique(pc.binary_slice(framed, 0, _FRAME.size)).to_pylist()
         ids = {_FRAME.unpack(head)[1] for head in heads if len(head) == _FRAME.size}
-        asked = [each for each in ids if each not in self._known][: limits.registry_ids_max]
         found = {each: self._known[each] for each in ids if each in self._known}
-        found |= {each: schema for each in asked if (schema := self._ask(each)) is not None}
+        misses, until_s = 0, self.clock.monotonic_s() + limits.registry_batch_s
+        for each in sorted(ids - found.keys()):
+            if misses == limits.registry_ids_max or self.clock.past(until_s) or not self._may_ask(each):
+                continue
+            schema = self._ask(each)
+            if schema is None:
+                misses += 1
+            else:
+                found[each] = schema
         return replace(records, schemas=found)
 
+    def _may_ask(self, schema_id: int) -> bool:
+        return self.clock.monotonic_s() >= max(self._silent_until_s, self._unknown.get(schema_id, 0.0))
+
     def _ask(self, schema_id: int) -> str | None:
-        now_s = self.clock.monotonic_s()
-        if now_s < max(self._silent_until_s, self._unknown.get(schema_id, 0.0)):
-            return None
         assert self._pool is not None
         try:
             answer = self._pool.request("GET", f"{self.settings.url.rstrip('/')}/schemas/ids/{schema_id}", redirect=False)
@@ -70,7 +77,7 @@ class Schemas:
         if schema is None:
             if len(self._unknown) >= limits.registry_cached_max:
                 self._unknown.clear()
-            self._unknown[schema_id] = now_s + limits.registry_pause_s
+            self._unknown[schema_id] = self.clock.monotonic_s() + limits.registry_pause_s
             return None
         if len(self._known) >= limits.registry_cached_max:
             self._known.clear()

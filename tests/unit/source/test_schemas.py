@@ -120,6 +120,31 @@ def test_ids_that_nobody_knows_are_asked_for_seldom() -> None:
         assert len(known.asked) == 10 + limits.registry_ids_max
 
 
+def test_ids_of_other_schemas_do_not_keep_avro_from_being_asked_for() -> None:
+    others = {number: {"schemaType": "PROTOBUF", "schema": ""} for number in range(limits.registry_ids_max + 4)}
+    with registry(schemas={**others, 100: {"schema": json.dumps(SCHEMA)}}) as known:
+        schemas, values = client(known), [*(avro(number) for number in others), avro(100)]
+        found = [read(schemas, *values).logs.num_rows for _ in range(3)]
+    assert (found[-1], len(known.asked)) == (1, len(others) + 1)
+
+
+def test_a_topic_of_many_schemas_is_read_from_its_first_batch_on() -> None:
+    with registry(schemas={number: {"schema": json.dumps(SCHEMA)} for number in range(40)}) as known:
+        assert read(client(known), *(avro(number) for number in range(40))).logs.num_rows == 40
+
+
+def test_a_slow_registry_holds_nobody_up_for_long() -> None:
+    now_s = [100.0]
+
+    def later() -> float:
+        now_s[0] += 1.0  # whenever it is looked at
+        return now_s[0]
+
+    with registry(schemas={number: {"schema": json.dumps(SCHEMA)} for number in range(40)}) as known:
+        decoded = read(client(known, Clock(monotonic_s=later)), *(avro(number) for number in range(40)))
+    assert 0 < decoded.logs.num_rows < limits.registry_batch_s
+
+
 def test_without_a_registry_or_frames_nothing_is_asked() -> None:
     none = Schemas(SchemaRegistrySettings(), Clock())
     records = records_of([avro()])
