@@ -42,7 +42,7 @@ def inflated(value: bytes) -> bytes:
 def _gunzipped(value: bytes, most: int) -> bytes:
     """All members of a gzip file; JSON objects of several are put on lines of their own, since Firehose joins messages with nothing between."""
     parts: list[bytes] = []
-    left = most
+    left, copied = most, 0
     while value:
         stream = zlib.decompressobj(_GZIP_WINDOW)
         try:
@@ -56,6 +56,9 @@ def _gunzipped(value: bytes, most: int) -> bytes:
         left -= len(part)
         parts += [b"\n", part] if parts and part[:1] == b"{" else [part]
         value = stream.unused_data.lstrip(b"\0")
+        copied += len(value)
+        if copied > limits.inflated_copied_max:
+            raise DecodeError("too_large", "the record is made of too many members of gzip")
     return b"".join(parts)
 
 

@@ -213,8 +213,9 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
                 raise DecodeError("too_large", f"the record has {len(value)} bytes; {limits.record_bytes_max} is the limit")
             if record in refused:
                 raise DecodeError("decoder_error", refused[record])
+            if value and encoding not in _AS_THEY_ARE:
+                value = inflated(value)
             if value:
-                value = inflated(value) if encoding not in _AS_THEY_ARE else value
                 if encoding == "auto":
                     encoding, read = choose(value, headers.get(record), records.schemas)
                 else:

@@ -14,6 +14,7 @@ id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is search
 repetition_ratio_max = 64  # bytes of resources and scopes that a record's rows repeat, a byte of the record: a bomb is beyond it, a Collector's batch below 20
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
 inflated_ratio_usual = 16  # as which compressed records count where bytes in memory are bounded before they are inflated
+inflated_copied_max = 1024 * MIB  # zlib copies what lies behind each member: of a million empty ones in a record that is the record a million times
 inflated_ratio_max = 128  # bytes inflated, a byte that came: logs come to 10 to 40, a bomb to 1,000
 
 # Rejects.

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import zlib
+from typing import Any
 
 import pytest
 
@@ -56,12 +57,20 @@ def test_messages_that_were_joined_are_apart() -> None:
         (b"\x1f\x8b\x08" + bytes(50), "malformed"),
         (gzip.compress(bytes(1_000_000)), "too_large"),
         (gzip.compress(gzip.compress(bytes(20_000_000))), "too_large"),
+        (gzip.compress(b"a") * 20_000, "too_large"),  # each costs a copy of all behind it
     ],
 )
 def test_broken_gzip_and_bombs(value: bytes, reason: str) -> None:
     decoded = decode(records_of([LOG, value, LOG]))
     assert [(row["record"], row["reason"]) for row in decoded.rejects.to_pylist()] == [(1, reason)]
     assert decoded.logs.num_rows == 2
+
+
+@pytest.mark.parametrize("headers", [None, [[("content-type", b"application/json")]], [[("content-type", b"application/x-protobuf")]]])
+@pytest.mark.parametrize("encoding", ["auto", "otlp_proto", "json"])
+def test_nothing_compressed_is_nothing(encoding: str, headers: Any) -> None:
+    decoded = decode(records_of([gzip.compress(b"")], encoding, headers=headers))
+    assert (decoded.rejects.to_pylist(), decoded.dropped) == ([], {"empty": 1})
 
 
 def test_no_more_is_inflated_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
