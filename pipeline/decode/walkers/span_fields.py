@@ -52,7 +52,7 @@ from tracebraid.pipeline.decode.walkers.memory import (
 )
 from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
 from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, varint
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, prefix, varint
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.compiled import compiled
 
@@ -121,7 +121,7 @@ def _put_status(memory: Ints, data: Bytes, row: Number, start: Number, stop: Num
     if memory[row + R_CODE * memory[M_ROWS]] != 0 or memory[row + R_MESSAGE * memory[M_ROWS]] != EMPTY:
         return LEFT  # a second one: protobuf merges them
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
             return LEFT
         begin, at = content(data, at, stop, tag & 7)
@@ -159,7 +159,7 @@ def _put_event(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number
     memory[event : event + EVENT] = 0
     memory[U_LISTS] += 1
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
             return LEFT
         begin, at = content(data, at, stop, tag & 7)
@@ -196,7 +196,7 @@ def _put_link(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
     memory[link + L_TRACE] = memory[link + L_SPAN] = -1
     memory[U_LISTS] += 1
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
             return LEFT
         begin, at = content(data, at, stop, tag & 7)

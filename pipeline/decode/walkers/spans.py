@@ -47,7 +47,7 @@ from tracebraid.pipeline.decode.walkers.promote import forget_values, note_value
 from tracebraid.pipeline.decode.walkers.span_fields import ATTRIBUTES_MAX, TAG_MAX, put_text, span_field
 from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, intern, text_number
 from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed64, varint
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed64, prefix
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.compiled import compiled
 
@@ -114,7 +114,7 @@ def _group(memory: Ints, data: Bytes, place: Pair) -> Pair:
     head: Pair = (np.int64(0), np.int64(-1))
     url: Pair = (np.int64(0), np.int64(0))
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX or (tag >> 3 <= 3 and tag & 7 != 2):
             return LEFT, shared
         begin, at = content(data, at, stop, tag & 7)
@@ -142,7 +142,7 @@ def _scope(memory: Ints, data: Bytes, place: Pair) -> Pair:
     head: Pair = (np.int64(0), np.int64(-1))
     url: Pair = (np.int64(0), np.int64(0))
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX or (tag >> 3 <= 3 and tag & 7 != 2):
             return LEFT, shared
         begin, at = content(data, at, stop, tag & 7)
@@ -186,7 +186,7 @@ def _span(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
     memory[U_LISTS] += 1
     own_list, timed = memory[U_LISTS], False
     while at < stop:
-        tag, at = varint(data, at, stop)
+        tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
             return LEFT
         begin, at = content(data, at, stop, tag & 7)
@@ -223,7 +223,9 @@ def _attribute(memory: Ints, data: Bytes, first_item: Number, own_list: Number, 
     number, lists = memory[U_ITEMS], memory[U_LISTS]
     if number >= memory[M_ITEMS] or number - first_item >= ATTRIBUTES_MAX:
         return LEFT
-    memory[U_LISTS] = own_list  # events and links between the attributes have lists of their own
+    if lists != own_list and number > first_item:
+        return LEFT  # events or links between attributes: a key's last list, theirs, would hide that the key comes a second time
+    memory[U_LISTS] = own_list
     status = put_item(memory, data, memory[B_ITEMS] + number * ITEM, place, (0, number), number - first_item)
     memory[U_LISTS] = lists
     memory[U_ITEMS] = number + 1

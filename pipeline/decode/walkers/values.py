@@ -47,7 +47,7 @@ from tracebraid.pipeline.decode.walkers.memory import (
     Ints,
 )
 from tracebraid.pipeline.decode.walkers.texts import FULL, intern, same
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, varint
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, prefix, varint
 from tracebraid.pipeline.kernel.compiled import compiled
 
 OK, LEFT, GROW = 0, 1, 2  # LEFT: to the reference decoder. GROW: there is no room for another text
@@ -123,7 +123,7 @@ def _put_value(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair
         memory[item + I_KEY] += NULL_KEY
         memory[V_KIND] = NULL
         return OK
-    tag, begin = varint(data, at, stop)
+    tag, begin = prefix(data, at, stop)
     if begin < 0:
         return LEFT
     field, kind = tag >> 3, tag & 7

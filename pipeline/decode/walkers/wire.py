@@ -14,6 +14,7 @@ from tracebraid.pipeline.kernel.compiled import compiled
 Bytes = npt.NDArray[np.uint8]
 Number = Any  # an integer of 64 bits: to numba, numpy's and Python's are one
 Pair = tuple[Number, Number]
+_PREFIX_BYTES = 5  # of a tag or a length, at most: protobuf refuses longer ones, whatever their value
 _HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte of a word
 
 
@@ -44,10 +45,16 @@ def varint(data: Bytes, at: Number, stop: Number) -> Pair:
 
 
 @compiled
+def prefix(data: Bytes, at: Number, stop: Number) -> Pair:
+    """(a tag or a length, where it ends); ends at -1 where it is cut off, or longer than protobuf lets it be."""
+    return varint(data, at, min(np.int64(stop), np.int64(at + _PREFIX_BYTES)))
+
+
+@compiled
 def content(data: Bytes, at: Number, stop: Number, kind: Number) -> Pair:
     """(start, end) of the content of a field of that wire type whose tag was read; ends at -1 where it is cut off, or of no such type."""
     if kind == 2:
-        length, at = varint(data, at, stop)
+        length, at = prefix(data, at, stop)
         if at < 0 or length < 0 or length > stop - at:
             return np.int64(0), np.int64(-1)
         return at, at + length

@@ -1,0 +1,55 @@
+"""Bytes that are made to mislead the walkers, or to wear them out: each costs its own record at most."""
+
+import pytest
+
+from tests.property.test_walkers import same
+
+ATTRIBUTE = b"\x0a\x01a\x12\x03\x0a\x01"
+TIMES = b"\x39" + bytes([1] * 8)
+TRACE = b"\x0a\x10" + bytes(range(16))
+
+
+def varint(number: int, size: int = 0) -> bytes:
+    """`size`: with so many bytes, though fewer would do."""
+    out = []
+    while number > 0x7F or len(out) < size - 1:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def field(number: int, content: bytes, size: int = 0) -> bytes:
+    return bytes([number << 3 | 2]) + varint(len(content), size) + content
+
+
+def request(*spans: bytes) -> bytes:
+    return field(1, field(2, b"".join(field(2, span) for span in spans)))
+
+
+GOOD = request(TRACE + field(5, b"good") + TIMES)
+
+
+@pytest.mark.parametrize(
+    "between", [field(11, TIMES.replace(b"\x39", b"\x09") + field(3, ATTRIBUTE + b"2")), field(13, field(4, ATTRIBUTE + b"2")), field(11, b"")]
+)
+def test_a_key_twice_around_an_event_is_seen(between: bytes) -> None:
+    first, second = field(9, ATTRIBUTE + b"1"), field(9, ATTRIBUTE + b"3")
+    same([GOOD, request(TRACE + TIMES + first + between + second), request(TRACE + TIMES + between + first + second), GOOD])
+    same([request(TRACE + TIMES + between + first), request(TRACE + TIMES + first + between)])
+
+
+@pytest.mark.parametrize("size", range(1, 11))
+def test_numbers_that_are_written_too_long(size: int) -> None:
+    parts = [
+        varint(0x2A, size) + b"\x01a",  # a tag
+        field(5, b"a", size),  # a length
+        b"\x30" + varint(2, size),  # a value
+        varint(0x2FA, size) + b"\x01a",  # an unknown field's tag
+        field(9, field(1, b"a", size) + field(2, b"\x0a\x011")),
+        field(9, field(1, b"a") + field(2, varint(0x0A, size) + b"\x011")),
+        field(9, field(1, b"a") + field(2, b"\x18" + varint(1, size))),
+        field(11, varint(0x12, size) + b"\x01a"),
+        field(15, varint(0x12, size) + b"\x01a"),
+    ]
+    for part in parts:
+        same([GOOD, request(TRACE + TIMES + part), GOOD])
