@@ -92,8 +92,8 @@ def promote_items(memory: Ints, data: Bytes, row: Number, first_item: Number, fi
                 continue
             start = memory[chosen + C_START]
             number = intern(memory, data, COLUMN + column, 0, (start, start + memory[chosen + C_LENGTH]))
-            if number == FULL:
-                status = GROW
+            if number < 0:
+                status = GROW if number == FULL else LEFT
                 continue
         else:
             number = _fitting(memory, data, chosen)

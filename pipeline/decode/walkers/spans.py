@@ -169,8 +169,8 @@ def _close_group(memory: Ints, data: Bytes, what: Pair, first_row: Number, head:
     if owner < EMPTY:
         return GROW if owner == FULL else LEFT
     number = intern(memory, data, what[0], owner + 1, (head[0], max(head)))
-    if number == FULL:
-        return GROW
+    if number < 0:
+        return GROW if number == FULL else LEFT
     for row in range(first_row, memory[U_ROWS]):
         memory[memory[B_ROWS] + row + what[1] * memory[M_ROWS]] = number
     return OK

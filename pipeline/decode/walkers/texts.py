@@ -25,7 +25,10 @@ from tracebraid.pipeline.decode.walkers.memory import (
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, byte_at, fixed32, fixed64, is_utf8
 from tracebraid.pipeline.kernel.compiled import compiled
 
-EMPTY, FULL, NO_UTF8 = -1, -2, -3
+EMPTY, FULL, NO_UTF8, CROWDED = -1, -2, -3, -4
+# In a table that is half full the longest search for a place takes some 40 steps with a million texts. Whoever chooses texts by their hashes, which are
+# no secret, makes each search as long as there are texts: 100,000 of them took minutes.
+_STEPS_MAX = 512
 
 
 @compiled
@@ -64,20 +67,22 @@ def same(data: Bytes, one: Number, other: Number, length: Number) -> bool:
 
 @compiled
 def intern(memory: Ints, data: Bytes, kind: Number, owner: Number, place: Pair) -> Number:
-    """The number of the text from place[0] to place[1] among those of its kind; FULL where the table has no room.
+    """The number of the text from place[0] to place[1] among those of its kind; FULL where the table has no room, CROWDED where too many are in its place.
 
     `owner`: what else two texts must have in common to be one, for a message that means something only beside another.
     """
     start, length = place[0], place[1] - place[0]
     slots, entries, mask = memory[B_SLOTS], memory[B_ENTRIES], memory[M_SLOTS] - 1
     hashed = _hash(data, start, length, kind + (owner << 8))
-    slot = hashed & mask
+    slot, steps = hashed & mask, 0
     while memory[slots + slot] >= 0:
         entry = entries + memory[slots + slot] * ENTRY
         if memory[entry + E_HASH] == hashed and memory[entry + E_LENGTH] == length and memory[entry + E_KIND] == kind:
             if memory[entry + E_OWNER] == owner and same(data, memory[entry + E_START], start, length):
                 return memory[entry + E_NUMBER]
-        slot = (slot + 1) & mask
+        slot, steps = (slot + 1) & mask, steps + 1
+        if steps == _STEPS_MAX:
+            return np.int64(CROWDED)
     if memory[U_TEXTS] >= memory[M_ENTRIES]:
         return np.int64(FULL)
     memory[slots + slot] = memory[U_TEXTS]
@@ -91,7 +96,7 @@ def intern(memory: Ints, data: Bytes, kind: Number, owner: Number, place: Pair) 
 
 @compiled
 def text_number(memory: Ints, data: Bytes, kind: Number, place: Pair) -> Number:
-    """The number of a text of the wire; EMPTY, FULL or NO_UTF8, all below 0, where it has none."""
+    """The number of a text of the wire; EMPTY, FULL, NO_UTF8 or CROWDED, all below 0, where it has none."""
     if place[1] <= place[0]:
         return np.int64(EMPTY)
     if not is_utf8(data, place[0], place[1]):

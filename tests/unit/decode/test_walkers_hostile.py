@@ -1,8 +1,12 @@
 """Bytes that are made to mislead the walkers, or to wear them out: each costs its own record at most."""
 
+import numpy as np
 import pytest
 
+from tests.batches import records_of
 from tests.property.test_walkers import same
+from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.walkers.memory import NAME
 
 ATTRIBUTE = b"\x0a\x01a\x12\x03\x0a\x01"
 TIMES = b"\x39" + bytes([1] * 8)
@@ -53,3 +57,33 @@ def test_numbers_that_are_written_too_long(size: int) -> None:
     ]
     for part in parts:
         same([GOOD, request(TRACE + TIMES + part), GOOD])
+
+
+def colliding(count: int, kind: int) -> list[bytes]:
+    """Texts of eight letters whose places in a table of up to 2^24 are the same: `_hash` of texts.py, backwards."""
+    whole = (1 << 64) - 1
+    multiplier, odd = 0xD6E8FEB86659FD93, pow(0xD6E8FEB86659FD93, -1, 1 << 64)
+    begin = (kind * 0x9E3779B97F4A7C15 + 8) & whole
+    found: list[bytes] = []
+    hashed, step = np.uint64(1 << 24), np.arange(1, 1 << 20, dtype=np.uint64)
+    while len(found) < count:
+        wanted = (hashed + (step << np.uint64(24))) & np.uint64(whole >> 1)
+        value = wanted ^ (wanted >> np.uint64(29)) ^ (wanted >> np.uint64(58))
+        value *= np.uint64(odd)
+        value ^= value >> np.uint64(32)
+        value = value * np.uint64(odd) ^ np.uint64(begin)
+        letters = value[(value & np.uint64(0x8080808080808080)) == 0]
+        found += [int(each).to_bytes(8, "little") for each in letters.tolist()]
+        hashed = np.uint64((int(wanted[-1]) + (1 << 24)) & (whole >> 1))
+    assert multiplier * odd & whole == 1
+    return found[:count]
+
+
+def test_texts_with_one_place_in_the_table_cost_their_record() -> None:
+    names = colliding(20_000, NAME)
+    assert len(set(names)) == 20_000
+    crowd = request(TRACE + TIMES, TRACE + TIMES + b"".join(field(5, name) for name in names))
+    decoded = decode(records_of([GOOD, crowd, GOOD]))
+    assert decoded.walked is not None
+    assert (decoded.walked.column("record").to_pylist(), decoded.spans.column("record").to_pylist()) == ([0, 2], [1, 1])
+    assert decoded.spans.column("name").to_pylist() == ["", names[-1].decode()]
