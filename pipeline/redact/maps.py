@@ -29,16 +29,16 @@ def redact_map(attributes: pa.MapArray, rules: Rules, counts: Counter[str]) -> p
     rule = on_keys(rules.keys, keys)[key_codes]
     before = sum(counts.values())
     values, codes = _values(values, codes, rule, rules, counts)
-    keys, key_codes = _keys(keys, key_codes, offsets, rules, counts)
+    masks, key_codes = _keys(keys, key_codes, offsets, rules, counts)
     dropped = np.isin(rule, [number for number, each in enumerate(rules.keys) if each.what == "drop"])
     for number in np.unique(rule[dropped]).tolist():
         counts[rules.keys[number].name] += int(np.count_nonzero(rule == number))
-    if sum(counts.values()) == before:
+    if sum(counts.values()) == before and masks is keys:  # a dictionary's keys that no row has are in its file, too
         return attributes
     if dropped.any():
         key_codes, codes = key_codes[~dropped], codes[~dropped]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(~dropped)])[offsets]
-    new_keys, new_items = restored(keys, key_codes, attributes.type.key_type), restored(values, codes, attributes.type.item_type)
+    new_keys, new_items = restored(masks, key_codes, attributes.type.key_type), restored(values, codes, attributes.type.item_type)
     nulls = attributes.is_null() if attributes.null_count else None
     return pa.MapArray.from_arrays(pa.array(offsets.astype(np.int32)), new_keys, new_items, type=attributes.type, mask=nulls)
 

@@ -45,7 +45,7 @@ def _redact_batch(batch: pa.RecordBatch, rules: Rules, counts: Counter[str]) -> 
 def _column(name: str, array: pa.Array, rules: Rules, counts: Counter[str]) -> pa.Array:
     kind, rule = array.type, rules.columns.get(name)
     if array.null_count == len(array):  # most of a table's columns, most of the time
-        return array
+        return pa.nulls(len(array), kind) if pa.types.is_dictionary(kind) and len(array.dictionary) else array
     if rule and (rule.what == "drop" or not is_text(kind)):  # a number has no hash that its column could hold
         counts[rule.name] += len(array) - array.null_count
         return pa.nulls(len(array), kind)
@@ -68,9 +68,8 @@ def _texts(name: str, array: pa.Array, rules: Rules, counts: Counter[str]) -> pa
         made = rules.hashed(values) if rule.what == "hash" else pa.array([mask_of(rule.name)] * len(values), STRING)
         return restored(made, codes, array.type)
     after, hits = masked(values, rules.patterns)
-    found = {pattern: count(codes, places, len(values)) for pattern, places in hits.items()}
-    counts.update(found)
-    return restored(after, codes, array.type) if any(found.values()) else array  # a dictionary may hold more than its rows do
+    counts.update({pattern: count(codes, places, len(values)) for pattern, places in hits.items()})
+    return restored(after, codes, array.type) if hits else array  # also where no row has it: a file keeps all of a dictionary
 
 
 def _structs(array: pa.ListArray, rules: Rules, counts: Counter[str]) -> pa.ListArray:

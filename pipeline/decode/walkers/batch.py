@@ -158,7 +158,8 @@ class _Shared:
             ]
             none = np.array([found is None for found in parsed], np.bool_)
             self.broken |= set(rows[m.R_RECORD][none[rows[column]]].tolist())
-            self._known[kind] = [(found or _NOTHING, urls[owner - 1] if owner else None) for found, (_, _, owner) in zip(parsed, places, strict=True)]
+            named = [urls[owner - 1] if owner and use else None for (_, _, owner), use in zip(places, used, strict=True)]
+            self._known[kind] = [(found or _NOTHING, url) for found, url in zip(parsed, named, strict=True)]
 
     def resources(self) -> pa.RecordBatch:
         known = self._known[m.RESOURCE]

@@ -70,9 +70,20 @@ def _prefixes(data: Bytes, starts: Ints, out: npt.NDArray[np.uint64]) -> None:
 
 def coded(numbers: Ints, texts: pa.StringArray, order: Ints) -> pa.DictionaryArray:
     """Numbers of texts, null where negative."""
+    numbers, texts = _used(numbers, texts)
     if not len(texts):
         return nothing(len(numbers), CODED)
     return pa.DictionaryArray.from_arrays(integers(numbers[order], -1), texts)
+
+
+def _used(numbers: Ints, texts: pa.StringArray) -> tuple[Ints, pa.StringArray]:
+    """The same without texts that no row has, as of records that were left halfway: a file keeps all of a dictionary, and they may be what must not be kept."""
+    used = np.zeros(len(texts) + 1, np.bool_)  # the last one is for those that have none
+    used[numbers] = True
+    if used[:-1].all():
+        return numbers, texts
+    places = np.append(np.cumsum(used[:-1]) - 1, -1)
+    return places[numbers], texts.filter(pa.array(used[:-1]))
 
 
 def integers(numbers: Ints, none: Number) -> pa.Int32Array:
@@ -105,6 +116,7 @@ def maps(items: Ints, ends: Ints, keys: pa.StringArray, buffers: list[pa.Buffer]
     nulls = int(null.sum())
     if nulls:
         codes = np.where(null, codes - NULL_KEY, codes)
+    codes, keys = _used(codes, keys)
     valid = pa.py_buffer(np.packbits(~null, bitorder="little")) if nulls else None
     views = pa.Array.from_buffers(pa.string_view(), len(items), [valid, pa.py_buffer(np.ascontiguousarray(items[:, I_LOW : I_HIGH + 1])), *buffers], nulls)
     return pa.MapArray.from_arrays(offsets_of(ends), pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), INT32), keys), views)

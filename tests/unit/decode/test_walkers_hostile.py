@@ -1,12 +1,15 @@
 """Bytes that are made to mislead the walkers, or to wear them out: each costs its own record at most."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.batches import records_of
 from tests.property.test_walkers import same
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.decode.walkers.memory import NAME
+from tracebraid.pipeline.normalize.batch import normalize
 
 ATTRIBUTE = b"\x0a\x01a\x12\x03\x0a\x01"
 TIMES = b"\x39" + bytes([1] * 8)
@@ -87,3 +90,18 @@ def test_texts_with_one_place_in_the_table_cost_their_record() -> None:
     assert decoded.walked is not None
     assert (decoded.walked.column("record").to_pylist(), decoded.spans.column("record").to_pylist()) == ([0, 2], [1, 1])
     assert decoded.spans.column("name").to_pylist() == ["", names[-1].decode()]
+
+
+def test_a_batch_holds_nothing_of_a_record_that_was_left() -> None:
+    secret = field(5, b"S3CRET-name") + field(15, field(2, b"S3CRET-message")) + field(9, field(1, b"S3CRET-key") + field(2, b"\x0a\x01x"))
+    secret += field(9, field(1, b"url.path") + field(2, field(1, b"S3CRET-path")))
+    broken = field(
+        1, field(1, field(1, field(1, b"S3CRET-resource"))) + field(2, field(2, TRACE + TIMES + secret) + field(2, b"\xff")) + field(3, b"S3CRET-url")
+    )
+    records = records_of([GOOD, broken, GOOD])
+    decoded = decode(records)
+    assert (decoded.walked.num_rows if decoded.walked else 0, decoded.rejects.num_rows) == (2, 1)
+    spans = normalize(records, decoded, now_us=1).spans
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_batches([spans]), sink, compression="none", store_schema=False)
+    assert b"S3CRET" not in sink.getvalue().to_pybytes()

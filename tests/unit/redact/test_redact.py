@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.batches import records_of
+from tests.unit.decode.test_registry import PROTO
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.records import Normalized
@@ -146,3 +149,23 @@ def test_rejects_keep_hash_and_reason_alone() -> None:
     assert (hashed["record_value"], hashed["record_key"], hashed["record_headers"]) == (None, None, None)
     assert (hashed["value_sha256"], hashed["value_bytes"], hashed["reason"]) == (kept["value_sha256"], 9, "malformed")
     assert hashed["message"] == "The bytes break the rules of the encoding."
+
+
+def test_what_no_row_has_is_masked_as_well() -> None:
+    """A file keeps all of a dictionary, rows or not."""
+    normalized = rows_of([PROTO] * 2)
+    spans = normalized.spans
+    unused = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["a", "to john@example.com"]))
+    absent = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int32()), pa.array(["to john@example.com"]))
+    for name, column in (("name", unused), ("status_message", absent)):
+        assert spans.schema.field(name).type == column.type
+        spans = spans.set_column(spans.schema.get_field_index(name), spans.schema.field(name), column)
+    keys = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array(["a", "john@example.com"]))
+    attributes = pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), keys, pa.array(["b", "c"], pa.string_view()))
+    spans = spans.set_column(spans.schema.get_field_index("attributes"), spans.schema.field("attributes"), attributes)
+    found = redact(replace(normalized, spans=spans), Settings.model_validate({"redact": {"mask": ["email"]}}))
+    assert found.redacted == {}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_batches([found.spans]), sink, compression="none", store_schema=False)
+    assert b"john@" not in sink.getvalue().to_pybytes()
+    assert found.spans.to_pylist() == spans.to_pylist()
