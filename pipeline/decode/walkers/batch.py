@@ -6,7 +6,6 @@ Never: a record taken that the reference decoder would refuse, or read otherwise
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,8 @@ from tracebraid.schemas.spans import EVENT, LINK
 from tracebraid.schemas.table import STRING
 
 Bytes = npt.NDArray[np.uint8]
-_REMEMBERED_BYTES_MAX = 16 * 1024
+_REMEMBERED_BYTES_MAX = 16 * 1024  # of one message
+_OBJECT_BYTES = 256  # what one takes at least, however small it is
 _FIRST = 0x0A  # the tag of resource_spans
 _NOTHING: tuple[str | None, str | None, Attributes] = (None, None, {})
 
@@ -125,12 +125,8 @@ def _spelled(values: list[bytes]) -> list[bytes | None]:
     return [known[value] for value in values]
 
 
-def _parsed(kind: Any, message: bytes) -> Any:
-    """What a message of a resource or scope says; None where it is none. Those of an ordinary size are remembered: they come with every record."""
-    return _remembered(kind, message) if len(message) <= _REMEMBERED_BYTES_MAX else _parse(kind, message)
-
-
 def _parse(kind: Any, message: bytes) -> tuple[str | None, str | None, Attributes] | None:
+    """What a message of a resource or scope says; None where it is none."""
     try:
         found = kind.FromString(message)
         attributes = with_dropped(attributes_of(found.attributes), found.dropped_attributes_count)
@@ -139,7 +135,29 @@ def _parse(kind: Any, message: bytes) -> tuple[str | None, str | None, Attribute
     return (None, None, attributes) if kind is Resource else (found.name or None, found.version or None, attributes)
 
 
-_remembered = lru_cache(maxsize=4096)(_parse)
+class _Remembered:
+    """What `_parse` said of messages of an ordinary size: they come with every record. Forgotten all at once where the messages come to `bytes_max` bytes:
+    as Python objects each may take ten times as many, and who sends a new one with every record would fill the memory."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._known: dict[tuple[Any, bytes], Any] = {}
+        self._bytes_max, self.bytes = bytes_max, 0
+
+    def parsed(self, kind: Any, message: bytes) -> Any:
+        key = kind, message
+        if key in self._known:
+            return self._known[key]
+        found, size = _parse(kind, message), len(message) + _OBJECT_BYTES
+        if size <= _REMEMBERED_BYTES_MAX:
+            if self.bytes + size > self._bytes_max:
+                self._known.clear()
+                self.bytes = 0
+            self._known[key] = found
+            self.bytes += size
+        return found
+
+
+_remembered = _Remembered(8 * limits.MIB)
 
 
 class _Shared:
@@ -154,7 +172,8 @@ class _Shared:
             used = np.zeros(len(places), np.bool_)
             used[rows[column]] = True
             parsed = [
-                _parsed(message, data[start : start + length].tobytes()) if use else _NOTHING for (start, length, _), use in zip(places, used, strict=True)
+                _remembered.parsed(message, data[start : start + length].tobytes()) if use else _NOTHING
+                for (start, length, _), use in zip(places, used, strict=True)
             ]
             none = np.array([found is None for found in parsed], np.bool_)
             self.broken |= set(rows[m.R_RECORD][none[rows[column]]].tolist())

@@ -4,10 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from tests.batches import records_of
 from tests.property.test_walkers import same
 from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.walkers.batch import _Remembered
 from tracebraid.pipeline.decode.walkers.memory import NAME
 from tracebraid.pipeline.normalize.batch import normalize
 
@@ -105,3 +107,12 @@ def test_a_batch_holds_nothing_of_a_record_that_was_left() -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_batches([spans]), sink, compression="none", store_schema=False)
     assert b"S3CRET" not in sink.getvalue().to_pybytes()
+
+
+def test_resources_that_are_remembered_are_bounded_by_their_bytes() -> None:
+    remembered = _Remembered(10_000)
+    messages = [Resource(attributes=[{"key": f"{number}-{key}", "value": {"string_value": "x" * 40}} for key in range(20)]) for number in range(100)]
+    found = [remembered.parsed(Resource, message.SerializeToString()) for message in messages]
+    assert all(each is not None and len(each[2]) == 20 for each in found)
+    assert 0 < remembered.bytes <= 10_000
+    assert remembered.parsed(Resource, messages[-1].SerializeToString()) is found[-1]
