@@ -78,28 +78,28 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
-    walked = _walk(records, scratch or Scratch()) if kernels and worthwhile else None
+    walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else (None, "")
     done = walked.records if walked else np.zeros(records.batch.num_rows, np.bool_)
     try:
         decoded = _read_all(records, {}, done).finish()
     except Exception:
         decoded = _read_all(records, _unfinished(records, done), done).finish()
-    return _with_walked(decoded, walked) if walked else decoded
+    return _with_walked(decoded, walked) if walked else replace(decoded, fault=fault)
 
 
-def _walk(records: Records, scratch: Scratch) -> Walked | None:
-    """What compiled kernels read: records that are OTLP spans in protobuf beyond doubt."""
+def _walk(records: Records, scratch: Scratch) -> tuple[Walked | None, str]:
+    """What compiled kernels read, records that are OTLP spans in protobuf beyond doubt; and what kept them from it, a fault of ours."""
     values = records.batch.column("value")
     if records.encoding not in ("auto", "otlp_proto") or not len(values):
-        return None
+        return None, ""
     wanted = may_be_walked(values)
     if records.encoding == "auto":
         for record, named in _named_encodings(records).items():
             wanted[record] &= named == "protobuf"
     try:
-        return walk_spans(values, wanted, scratch) if wanted.any() else None
-    except Exception:  # a fault of ours: the reference decoders read them all
-        return None
+        return (walk_spans(values, wanted, scratch) if wanted.any() else None), ""
+    except Exception as error:  # the reference decoders read them all
+        return None, f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 
 
 def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:

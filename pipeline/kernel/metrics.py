@@ -1,9 +1,12 @@
 """The numbers that tracebraid says of itself, as Prometheus metrics in a registry of their own."""
 
 import pyarrow as pa
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
+
+log = structlog.get_logger()
 
 
 class Metrics:
@@ -20,6 +23,7 @@ class Metrics:
         self.dropped = Counter("tracebraid_dropped", "Rows dropped on purpose, by reason.", ("topic", "reason"), registry=self.registry)
         self.noticed = Counter("tracebraid_noticed", "Rows kept although something about them is odd, by what.", ("what", "service"), registry=self.registry)
         self.redacted = Counter("tracebraid_redacted", "Values dropped, hashed or masked, by the rule.", ("topic", "rule"), registry=self.registry)
+        self.kernel_faults = Counter("tracebraid_kernel_faults", "Batches that kernels failed on, and the reference decoders read.", registry=self.registry)
         self.lost = Counter("tracebraid_lost_offsets", "Offsets that retention took before they were read.", partition, registry=self.registry)
         self.lag = Gauge(
             "tracebraid_lag_offsets", "Last stable offset minus the next offset to read, and what is held back.", partition, registry=self.registry
@@ -43,6 +47,7 @@ class Metrics:
         self.arrow = Gauge("tracebraid_arrow_bytes", "Memory that Arrow holds.", registry=self.registry)
         self.arrow.set_function(pa.total_allocated_bytes)
         ProcessCollector(registry=self.registry)  # process_resident_memory_bytes, process_open_fds and the like
+        self._fault = ""
         self.read_ms: dict[tuple[str, str], int] = {}  # (topic, partition) → Kafka timestamp of the record read last
         self.commit_seconds = Histogram("tracebraid_lake_commit_seconds", "Time to write and commit one cycle.", registry=self.registry)
         self.conflicts = Counter(
@@ -60,12 +65,22 @@ class Metrics:
         self.unobserved = Gauge("tracebraid_measure_unobserved_rows", "Rows since the start that a rule over rows did not look at.", registry=self.registry)
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)
 
+    def count_fault(self, fault: str) -> None:
+        """What kernels failed on, if anything; the log has it once while it is the same."""
+        if not fault:
+            return
+        self.kernel_faults.inc()
+        if fault != self._fault:
+            log.error("kernels failed, a fault of tracebraid's; the reference decoders read on, slower", why=fault)
+        self._fault = fault
+
     def count_measured(self, overflowed: int, unobserved: int) -> None:
         self.overflowed.set(overflowed)
         self.unobserved.set(unobserved)
 
     def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
         """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""
+        self.count_fault(decoded.fault)
         topic = records.partition.topic
         self.records_in.labels(topic, records.partition.number).inc(records.batch.num_rows)
         self.read_ms[topic, str(records.partition.number)] = records.batch.column("kafka_time_ms")[-1].as_py()

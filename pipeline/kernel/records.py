@@ -88,6 +88,7 @@ class Decoded:
     spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
     dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty', or 'joined' where it is part of another's line).
     walked: spans that compiled walkers read, schemas.records.WALKED_SPANS; of other records than those in `spans`.
+    fault: what kept the walkers from reading this batch, a fault of ours, else ''; its records were read all the same, slower.
     """
 
     spans: pa.RecordBatch
@@ -96,6 +97,7 @@ class Decoded:
     rejects: pa.RecordBatch
     dropped: Counter[str] = field(default_factory=Counter)
     walked: pa.RecordBatch | None = None
+    fault: str = ""
 
     @property
     def rows_in(self) -> int:

@@ -1,16 +1,20 @@
 """Bytes that are made to mislead the walkers, or to wear them out: each costs its own record at most."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
 from tests.batches import records_of
 from tests.property.test_walkers import same
-from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.registry import Scratch, decode
 from tracebraid.pipeline.decode.walkers.batch import _Remembered
-from tracebraid.pipeline.decode.walkers.memory import NAME
+from tracebraid.pipeline.decode.walkers.memory import NAME, Memory
+from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.normalize.batch import normalize
 
 ATTRIBUTE = b"\x0a\x01a\x12\x03\x0a\x01"
@@ -116,3 +120,23 @@ def test_resources_that_are_remembered_are_bounded_by_their_bytes() -> None:
     assert all(each is not None and len(each[2]) == 20 for each in found)
     assert 0 < remembered.bytes <= 10_000
     assert remembered.parsed(Resource, messages[-1].SerializeToString()) is found[-1]
+
+
+def test_what_kernels_fail_on_is_told_and_read_all_the_same() -> None:
+    class Failing(Scratch):
+        def take(self, size: int, texts: int) -> Memory:
+            raise MemoryError("no room")
+
+    message = TracesData(
+        resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[Span(trace_id=bytes(range(16)), start_time_unix_nano=1, name="a" * 20_000)])])]
+    )
+    records, metrics = records_of([message.SerializeToString()]), Metrics()
+    decoded: list[Any] = [decode(records, scratch=scratch) for scratch in (Scratch(), Failing(), Failing())]
+    assert [(each.walked is None, each.spans.num_rows, each.fault) for each in decoded] == [
+        (False, 0, ""),
+        (True, 1, "MemoryError: no room"),
+        (True, 1, "MemoryError: no room"),
+    ]
+    for each in decoded:
+        metrics.count_fault(each.fault)
+    assert metrics.registry.get_sample_value("tracebraid_kernel_faults_total") == 2
