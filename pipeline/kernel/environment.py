@@ -175,7 +175,8 @@ def _meant(name: str, known: Iterable[str], prefix: str = "") -> str:
     return f" (did you mean {prefix}{close[0]}?)" if close else ""
 
 
-def cache_directory() -> Path:
-    """Where what can be made again may be kept: tracebraid's part of the user's cache; it need not be there, or be writable."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    return (Path(named) if named else Path(os.path.expanduser("~")) / ".cache") / "tracebraid"
+def cache_directory() -> Path | None:
+    """Where what can be made again may be kept: tracebraid's part of the user's cache; it need not be there, or be writable. None where nobody can say:
+    a user without a home would get a folder `~` wherever he is."""
+    place = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "tracebraid"
+    return place if place.is_absolute() else None
