@@ -22,6 +22,7 @@ Use = Callable[[Pick], None]
 _LEVEL_CHARS_MAX = 32
 _NAME_CHARS_MAX = 512
 _DURATION = re.compile(r"[0-9.]{1,20}(?:[num\u00b5]?s|m|h)?")  # Heroku's router says how long a `service` took
+_NANOS = re.compile(r"[0-9]{1,9}")
 # Columns that a field fills as it is, and its role.
 _NAMES = {"logger": "logger", "thread": "thread", "exception_type": "exception_type", "event_name": "event_name", "service": "service"}
 
@@ -118,9 +119,10 @@ def _with_nanos(moment: Moment, pick: Pick, picks: Picks, use: Use) -> Moment:
     """log4j2's `instant` and Google's `timestamp` objects: seconds in one field, nanoseconds within the second in another."""
     if "second" in pick.name.lower():
         for nanos in picks.get("nanos", ()):
-            if nanos.value.isdigit() and len(nanos.value) <= 9:
+            exact = moment.plus(int(nanos.value)) if _NANOS.fullmatch(nanos.value) else None
+            if exact:
                 use(nanos)
-                return Moment(moment.nanos + int(nanos.value), True)
+                return exact
     return moment
 
 

@@ -32,6 +32,10 @@ class Moment(NamedTuple):
     nanos: int
     zoned: bool
 
+    def plus(self, nanos: int) -> "Moment | None":
+        """So much later; None where int64 ends before."""
+        return _within(self.nanos + nanos, self.zoned)
+
 
 def parse_time(text: str, near_ns: int | None = None) -> Moment | None:
     """The moment that `text` writes; None where it writes none, or one outside the years 1678 to 2261. `near_ns`: where a year that lacks is looked for."""

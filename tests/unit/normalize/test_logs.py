@@ -293,3 +293,10 @@ def test_forms_mix_in_one_batch_and_keep_their_order() -> None:
     assert logs.schema == LOGS.arrow
     assert logs.column("body").to_pylist() == ["1", "2", "3", "4", "5"]
     assert logs.column("kafka_offset").to_pylist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("second", "nano"), [(1767268800, "²"), (1767268800, "٣"), (9223372036, 999_999_999), (1767268800, -1), (1767268800, 10**9)])
+def test_nanoseconds_that_are_none_stay_attributes(second: int, nano: Any) -> None:
+    """They came out of `int`, or went beyond 64 bits, and ended the process."""
+    (row,) = logs_of(json.dumps({"instant": {"epochSecond": second, "nanoOfSecond": nano}, "message": "hi"}).encode())
+    assert (row["time_unix_nano"], row["attributes"]) == (second * 10**9, {"instant.nanoOfSecond": str(nano)})
