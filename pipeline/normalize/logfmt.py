@@ -13,7 +13,7 @@ import orjson
 
 from tracebraid.pipeline.kernel import limits
 
-_TOKEN = re.compile(r'([^\s="]{1,256})(?:=("[^"\\]*(?:\\.[^"\\]*)*"|[^\s"]\S*|(?=[ ]|$)))?(?: +|$)')
+_TOKEN = re.compile(r'([^\s="]{1,256})(?:=("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s"]\S*|(?=[ ]|$)))?(?: +|$)')
 _PAIRS_MIN = 2
 
 

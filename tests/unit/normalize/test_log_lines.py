@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -148,3 +149,25 @@ def test_hostile_lines_cost_a_time_that_grows_with_their_length_alone(head: str,
     for read in (read_line, read_logfmt, raised_in, raised_in_text):
         read(text)
     assert time.process_time() - begun < 2  # a fraction of it where nothing disturbs; minutes if a pattern were not linear
+
+
+PAIRS, PARAMETERS = "\\n" * 500_000, ' a=""' * 200_000
+
+
+@pytest.mark.parametrize("line", [f'a=1 b="{PAIRS}"', f'1.2.3.4 - - [01/Jan/2026:12:00:00 +0000] "{PAIRS}" 200 7', f"<1>1 - - - - - [a{PARAMETERS}]"])
+def test_a_long_line_takes_little_memory(line: str) -> None:
+    """To be able to walk back, a pattern once remembered 70 bytes a byte."""
+    tracemalloc.start()
+    try:
+        found = read_line(line)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(line)
+    finally:
+        tracemalloc.stop()
+    assert found is not None
+    assert len(found.fields) < 1_100
+
+
+def test_structured_data_has_bounds() -> None:
+    line = read_line("<1>1 - - - - - [a" + "".join(f' {number}=""' for number in range(5_000)) + "]")
+    assert line is not None
+    assert len(line.fields) < 1_100
