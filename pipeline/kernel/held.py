@@ -22,7 +22,7 @@ def plain(array: pa.Array) -> pa.Array:
     if array.type in (CODED, pa.string_view()):
         return array.cast(STRING)
     if array.type == HELD_ATTRIBUTES:
-        return pa.MapArray.from_arrays(array.offsets, array.keys.cast(STRING), array.items.cast(STRING), mask=_nulls(array))
+        return pa.MapArray.from_arrays(_offsets(array), array.keys.cast(STRING), array.items.cast(STRING), mask=_nulls(array))
     return array
 
 
@@ -33,8 +33,13 @@ def as_held(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if kind == CODED:
         return array.dictionary_encode()
     if kind == HELD_ATTRIBUTES:
-        return pa.MapArray.from_arrays(array.offsets, array.keys.dictionary_encode(), array.items.cast(pa.string_view()), mask=_nulls(array))
+        return pa.MapArray.from_arrays(_offsets(array), array.keys.dictionary_encode(), array.items.cast(pa.string_view()), mask=_nulls(array))
     return plain(array)
+
+
+def _offsets(maps: pa.MapArray) -> pa.Int32Array:
+    """As an array that begins with itself: those of a slice do not, and Arrow takes no mask beside them."""
+    return pa.array(maps.offsets.to_numpy())
 
 
 def _nulls(maps: pa.MapArray) -> pa.BooleanArray | None:

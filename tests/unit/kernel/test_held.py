@@ -1,0 +1,41 @@
+"""Columns as batches hold them: slices, nulls and nothing at all."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tracebraid.pipeline.kernel.held import as_held, is_id, one_batch, plain, take
+from tracebraid.schemas.table import ATTRIBUTES, CODED, HELD_ATTRIBUTES, INT32, INT64, STRING
+
+COLUMNS = [
+    (pa.array([[("a", "1"), ("b", None)], None, [], [("c", "x" * 40)], [("a", "2")]], ATTRIBUTES), HELD_ATTRIBUTES),
+    (pa.array(["a", None, "", "a", "b"], STRING), CODED),
+    (pa.array([None] * 5, STRING), CODED),
+    (pa.array([1, None, 3, 4, 5], INT64), INT64),
+    (pa.array([1, 2, 3, 4, 5], INT32), INT32),
+    (pa.array([[], [1], None, [2, 3], [4]], pa.list_(INT64)), pa.list_(INT64)),
+]
+
+
+@pytest.mark.parametrize(("array", "kind"), COLUMNS)
+@pytest.mark.parametrize(("start", "length"), [(0, 5), (1, 3), (2, 3), (4, 1), (3, 0)])
+def test_slices_are_held_taken_and_plain_again(array: pa.Array, kind: pa.DataType, start: int, length: int) -> None:
+    cut = array.slice(start, length)
+    wanted = cut.to_pylist()
+    for held in (as_held(cut, kind), as_held(array, kind).slice(start, length)):
+        assert (held.type, held.to_pylist()) == (kind, wanted)
+        assert plain(held).to_pylist() == wanted
+        for rows in (range(length), reversed(range(length)), [length - 1, 0, 0] if length else []):
+            chosen = np.array(list(rows), np.int64)
+            taken = take(held, chosen)
+            taken.validate(full=True)
+            assert (taken.type, taken.to_pylist()) == (kind, [wanted[row] for row in chosen])
+        schema = pa.schema([pa.field("x", kind)])
+        batch = pa.record_batch([held], schema=schema)
+        assert one_batch([batch, batch], schema).column("x").to_pylist() == wanted * 2
+
+
+def test_ids_of_a_slice() -> None:
+    ids = pa.array(["xx", "0a", None, "00", "0A", "0ab"], STRING)
+    assert is_id(ids.slice(1), 2).tolist() == [True, True, False, False, False]
+    assert is_id(ids.slice(6), 2).tolist() == []
