@@ -41,9 +41,7 @@ def test_a_disk_that_is_full_costs_the_compilation_and_no_more(tmp_path: Path) -
     assert [run(tmp_path), run(tmp_path)] == [f"{FOUND} 0", f"{FOUND} 1"]
 
 
-@pytest.mark.parametrize(
-    ("variables", "wanted"), [({"HOME": "/home/a"}, "/home/a/.cache"), ({"XDG_CACHE_HOME": "/c", "HOME": "/h"}, "/c"), ({"HOME": "~"}, None)]
-)
+@pytest.mark.parametrize(("variables", "wanted"), [({"HOME": "/a"}, "/a/.cache"), ({"XDG_CACHE_HOME": "/c", "HOME": "/h"}, "/c"), ({"HOME": "~"}, None)])
 def test_a_cache_is_where_the_user_has_it_or_nowhere(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wanted: str | None) -> None:
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
