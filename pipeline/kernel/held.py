@@ -51,7 +51,7 @@ def constant(text: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([text], STRING))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def nothing(rows: int, kind: pa.DataType) -> pa.Array:
     """Nulls. Half of a span's columns are nothing else in most batches: all of one length share their memory."""
     if kind == CODED:

@@ -6,7 +6,7 @@ functions.
 """
 
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,7 @@ class Memory:
         sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS]
         begins = np.cumsum([_HEAD, *sizes])
         # Not np.empty, which asks for pages of 2 MiB: each of the columns would touch one, and fill a tenth of it.
-        words = np.frombuffer(mmap(-1, 8 * int(begins[-1])), np.int64)
+        words = np.frombuffer(mmap(-1, 8 * int(begins[-1]), flags=MAP_PRIVATE | MAP_ANONYMOUS), np.int64)
         words[:_HEAD] = 0
         words[B_SLOTS : B_COLUMNS + 1] = begins[:-1]
         words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
