@@ -149,3 +149,18 @@ def test_a_hostile_resource_costs_its_own_record() -> None:
     bad = good.SerializeToString()[2:]  # the same scope beside a resource that is none
     resource = b"\x0a\x04\x0a\x02\xff\xff"
     same([good.SerializeToString(), bytes([0x0A, len(resource) + len(bad)]) + resource + bad, good.SerializeToString()])
+
+
+def test_tags_and_lengths_are_as_short_as_protobuf_wants_them() -> None:
+    good = TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[Span(trace_id=bytes(range(16)), start_time_unix_nano=1)])])])
+    group = good.SerializeToString()[2:]
+    lengths = [bytes([0x0A, len(group) | 0x80, *([0x80] * zeros), 0]) + group for zeros in range(8)]
+    tags = [bytes([0x8A, *([0x80] * zeros), 0, len(group)]) + group for zeros in range(8)]
+    same([good.SerializeToString(), *lengths, *tags, good.SerializeToString()])
+
+
+def test_a_resource_or_scope_of_no_span_must_be_one_too() -> None:
+    good = TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[Span(trace_id=bytes(range(16)), start_time_unix_nano=1)])])])
+    broken = b"\x0a\x02\xff\xff"
+    for behind in (b"\x0a\x04" + broken, b"\x0a\x06\x0a\x04" + broken, b"\x0a\x08\x12\x06\x0a\x04" + broken):
+        same([good.SerializeToString(), good.SerializeToString() + behind, good.SerializeToString()])

@@ -168,6 +168,8 @@ def _close_group(memory: Ints, data: Bytes, what: Pair, first_row: Number, head:
     owner = text_number(memory, data, SCHEMA_URL, url)
     if owner < EMPTY:
         return GROW if owner == FULL else LEFT
+    if first_row == memory[U_ROWS] and head[1] > head[0]:
+        return LEFT  # of no span: nobody would read it, and find out whether it is one
     number = intern(memory, data, what[0], owner + 1, (head[0], max(head)))
     if number < 0:
         return GROW if number == FULL else LEFT
