@@ -10,7 +10,7 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constr
 MADE := $(VENV)/made-by-$(subst /,_,$(PYTHON))
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: help install demo test lint bench torture torture-alerts simulate soak clean
+.PHONY: help install demo test lint bench fuzz torture torture-alerts simulate soak clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -32,6 +32,9 @@ lint: $(VENV)/lint  ## formatting, lint and types
 
 bench: $(VENV)/test  ## the measurements
 	@$(RUN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/test  ## compiled walkers against the reference decoders on 2 million inputs; ARGS='--bounds', ARGS='--mode others'
+	@$(RUN)/python -m tests.fuzz $(ARGS)
 
 torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'
 	@$(RUN)/python -m tests.torture $(ARGS)
