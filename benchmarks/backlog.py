@@ -12,7 +12,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from benchmarks.drain import PEERS, generator
+from benchmarks.loads import PEERS, generator
 from benchmarks.measure import measure, parquet_bytes
 from tests.brokers.kafka import Broker, running_broker, unavailable
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Consumer
 
-from benchmarks.drain import PEERS
+from benchmarks.loads import PEERS
 from benchmarks.traffic import PARTITIONS, PER_RECORD, Rates, Traffic, flowing
 from tests.brokers.kafka import Broker, running_broker, unavailable
 

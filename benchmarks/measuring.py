@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.drain import PEERS, fill
+from benchmarks.drain import filled
+from benchmarks.loads import PEERS, spans_load
 from benchmarks.measure import Run, measure
 from tests.brokers.kafka import Broker, running_broker, unavailable
 from tracebraid.pipeline.flow import run_ingest
@@ -53,10 +54,9 @@ def main() -> None:
     if why := unavailable() or ("" if Path(PEERS).is_dir() else f"the spans are made by {PEERS}, which is absent"):
         raise SystemExit(f"skipped: {why}")
     ratios = []
-    with running_broker(heap_mib=1024) as broker:
-        topic = fill(broker, arguments.spans, arguments.per_record)
+    with running_broker(heap_mib=1024) as broker, filled(broker, spans_load(arguments.per_record), arguments.spans) as on:
         for _ in range(arguments.pairs):
-            without, with_ = (run(broker, topic, measured=measured).cpu_s for measured in (False, True))
+            without, with_ = (run(broker, on.topic, measured=measured).cpu_s for measured in (False, True))
             ratios.append(with_ / without)
             print(json.dumps({"cpu_s_without": round(without, 2), "cpu_s_with": round(with_, 2), "ratio": round(ratios[-1], 3)}), flush=True)
     print(json.dumps({"spans": arguments.spans, "per_record": arguments.per_record, "ratio_median": round(float(np.median(ratios)), 3)}))

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.drain import PEERS
+from benchmarks.loads import PEERS
 from benchmarks.traffic import PARTITIONS, PER_RECORD, RETENTION_MS, Rates, Traffic, flowing
 from tests.brokers.kafka import Broker, free_ports, running_broker, unavailable
 

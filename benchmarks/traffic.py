@@ -17,7 +17,7 @@ import numpy as np
 from confluent_kafka import KafkaError, Message, Producer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from benchmarks.drain import generator
+from benchmarks.loads import generator
 from tests.brokers.kafka import Broker
 
 PARTITIONS = 6

@@ -32,6 +32,7 @@ DOCUMENTS = (
     "docs/scaling.md",
     "docs/redaction.md",
     "docs/normalized.md",
+    "docs/performance.md",
     "docker-compose.yml",
 )
 # Names in the documents that are a user's, or outside of the repository.
