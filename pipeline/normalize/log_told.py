@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tracebraid.pipeline.kernel.formats import FormatSettings
 from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.pipeline.normalize.context import Context
 from tracebraid.pipeline.normalize.log_library import library_of
 from tracebraid.pipeline.normalize.log_picks import Pick, Picks
 from tracebraid.pipeline.normalize.logs import Prepared, prepare
+from tracebraid.schemas.table import STRING
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A field's role → the column that shows it, where they differ.
@@ -40,9 +44,9 @@ class Told(NamedTuple):
 
 def tell_logs(records: Records, decoded: Decoded, formats: Sequence[FormatSettings]) -> list[Told]:
     """Of every log that is no OTLP."""
-    mask = [form != "otlp" for form in decoded.logs.column("form").to_pylist()]
-    rows = [row for row, chosen in enumerate(mask) if chosen]
-    logs = decoded.logs.take(rows)
+    logs = decoded.logs.filter(pc.not_equal(decoded.logs.column("form"), pa.scalar("otlp", STRING)))
+    if not logs.num_rows:
+        return []
     context = Context.of(records, 0, "", formats)
     prepared = prepare(context, logs)
     envelopes, numbers = logs.column("envelope").to_pylist(), logs.column("record").to_pylist()

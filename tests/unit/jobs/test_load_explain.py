@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.property.test_otlp import SEEDS
 from tests.unit.normalize.test_log_libraries import DATA
 from tracebraid.jobs.load import command
 
@@ -93,6 +94,12 @@ def test_a_file_of_several_kinds_has_a_sample_of_each(tmp_path: Path) -> None:
         "exception_message": ["m", "stack trace"],
         "exception_stacktrace": ["E: m\n\tat a.B", "stack trace"],
     }
+
+
+def test_messages_of_protobuf_are_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "both.binpb"
+    path.write_bytes(b"".join(len(value).to_bytes(4, "big") + value for value in SEEDS[:2]))  # which compiled walkers would take
+    assert [(kind["recognized"], kind["records"]) for kind in told(str(path))] == [("otlp_proto, spans", 1), ("otlp_proto, logs", 1)]
 
 
 def test_a_user_s_formats_are_named(tmp_path: Path) -> None:
