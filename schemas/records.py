@@ -77,6 +77,15 @@ DECODED_LOGS = pa.schema(
         pa.field("envelope_time", STRING),
     ]
 )
+# Logs of OTLP from compiled walkers, of form 'otlp'. Attributes that have columns are still in the map.
+_CODED_OF_LOGS = frozenset({"severity_text", "event_name", "scope_name", "scope_version", "scope_schema_url"})
+WALKED_LOGS = pa.schema(
+    [
+        field.with_type(CODED if field.name in _CODED_OF_LOGS else HELD_ATTRIBUTES if field.name == "attributes" else field.type)
+        for field in DECODED_LOGS
+        if field.name not in ("form", "envelope", "envelope_time")
+    ]
+)
 DECODED_REJECTS = pa.schema(
     [
         pa.field("record", INT32, nullable=False),

@@ -27,14 +27,13 @@ from tracebraid.pipeline.decode.raw import decode_raw
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
-from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_spans
-from tracebraid.pipeline.decode.walkers.memory import Scratch
+from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_records
+from tracebraid.pipeline.decode.walkers.memory import LOGS, Scratch
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Records
-from tracebraid.schemas.records import WALKED_SPANS
 from tracebraid.schemas.table import INT32
 
 __all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces"]
@@ -78,35 +77,40 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
-    walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else (None, "")
-    done = walked.records if walked else np.zeros(records.batch.num_rows, np.bool_)
+    walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
+    done = np.zeros(records.batch.num_rows, np.bool_)
+    for each in walked:
+        done |= each.records
     try:
         decoded = _read_all(records, {}, done).finish()
     except Exception:
         decoded = _read_all(records, _unfinished(records, done), done).finish()
-    return _with_walked(decoded, walked) if walked else replace(decoded, fault=fault)
+    for each in walked:
+        decoded = _with_walked(decoded, each)
+    return replace(decoded, fault=fault) if fault else decoded
 
 
-def _walk(records: Records, scratch: Scratch) -> tuple[Walked | None, str]:
-    """What compiled kernels read, records that are OTLP spans in protobuf beyond doubt; and what kept them from it, a fault of ours."""
+def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:
+    """What compiled kernels read, records that are OTLP spans or logs in protobuf beyond doubt; and what kept them from it, a fault of ours."""
     values = records.batch.column("value")
     if records.encoding not in ("auto", "otlp_proto") or not len(values):
-        return None, ""
+        return [], ""
     wanted = may_be_walked(values)
     if records.encoding == "auto":
         for record, named in _named_encodings(records).items():
             wanted[record] &= named == "protobuf"
     try:
-        return (walk_spans(values, wanted, scratch) if wanted.any() else None), ""
+        return walk_records(values, wanted, scratch), ""
     except Exception as error:  # the reference decoders read them all
-        return None, f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
+        return [], f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 
 
 def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
-    first = decoded.resources.num_rows
-    place = walked.spans.schema.get_field_index("resource")
-    spans = walked.spans.set_column(place, WALKED_SPANS.field(place), pc.add(walked.spans.column(place), pa.scalar(first, INT32)))
-    return replace(decoded, walked=spans, resources=pa.concat_batches([decoded.resources, walked.resources]))
+    first, rows = decoded.resources.num_rows, walked.rows
+    place = rows.schema.get_field_index("resource")
+    rows = rows.set_column(place, rows.schema.field(place), pc.add(rows.column(place), pa.scalar(first, INT32)))
+    resources = pa.concat_batches([decoded.resources, walked.resources])
+    return replace(decoded, walked_logs=rows, resources=resources) if walked.signal == LOGS else replace(decoded, walked=rows, resources=resources)
 
 
 def pieces(records: Records, *, kernels: bool) -> list[Records]:

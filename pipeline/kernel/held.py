@@ -131,6 +131,32 @@ def _take_valid(held: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int32], row
             to += 1
 
 
+def texts_at(texts: pa.Array, places: Ints) -> pa.StringArray:
+    """The texts at these places, null where one is below 0; of strings or views."""
+    there = places >= 0
+    if texts.type != pa.string_view():
+        return texts.take(pa.array(places, mask=None if there.all() else ~there))
+    return _views_at(texts, np.where(there, places, 0), there).cast(STRING) if there.any() else pa.nulls(len(places), STRING)
+
+
+def views_where(texts: pa.Array, keep: npt.NDArray[np.bool_]) -> pa.Array:
+    """The views of a string view array at which `keep` is true."""
+    places = np.flatnonzero(keep)
+    return _views_at(texts, places, np.ones(len(places), np.bool_))
+
+
+def _views_at(texts: pa.Array, places: Ints, there: npt.NDArray[np.bool_]) -> pa.Array:
+    if not len(places):
+        return pa.array([], pa.string_view())
+    buffers = texts.buffers()
+    held = np.frombuffer(buffers[1], np.int64)[_VIEW * texts.offset : _VIEW * (texts.offset + len(texts))].reshape(-1, _VIEW)
+    if texts.null_count:
+        there = there & texts.is_valid().to_numpy(zero_copy_only=False)[places]
+    nulls = int(len(there) - there.sum())
+    bits = pa.py_buffer(np.packbits(there, bitorder="little")) if nulls else None
+    return pa.Array.from_buffers(pa.string_view(), len(places), [bits, pa.py_buffer(held[places]), *buffers[2:]], nulls)
+
+
 def one_batch(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     """All rows in one batch of `schema`, the held one of a table; batches may be plain."""
     return pa.record_batch([one_column(batches, field) for field in schema], schema=schema)

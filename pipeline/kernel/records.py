@@ -87,7 +87,7 @@ class Decoded:
 
     spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
     dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty', or 'joined' where it is part of another's line).
-    walked: spans that compiled walkers read, schemas.records.WALKED_SPANS; of other records than those in `spans`.
+    walked, walked_logs: what compiled walkers read, schemas.records.WALKED_SPANS and WALKED_LOGS; of other records than those in `spans` and `logs`.
     fault: what kept the walkers from reading this batch, a fault of ours, else ''; its records were read all the same, slower.
     """
 
@@ -97,11 +97,12 @@ class Decoded:
     rejects: pa.RecordBatch
     dropped: Counter[str] = field(default_factory=Counter)
     walked: pa.RecordBatch | None = None
+    walked_logs: pa.RecordBatch | None = None
     fault: str = ""
 
     @property
     def rows_in(self) -> int:
-        walked = self.walked.num_rows if self.walked else 0
+        walked = sum(rows.num_rows for rows in (self.walked, self.walked_logs) if rows)
         return int(walked + self.spans.num_rows + self.logs.num_rows + self.rejects.num_rows) + self.dropped.total()
 
 

@@ -1,7 +1,7 @@
 """Attributes to columns of their own, for a whole batch at once.
 
-In: a MAP(string, string) array. Out: a column for each promoted attribute, and the map of the rest. Never: a Python object a row,
-or a value that is lost: what does not fit its column stays in the map.
+In: a MAP(string, string) array, plain or as batches hold it. Out: a column for each promoted attribute, and the map of the rest, of the same kind.
+Never: a Python object a row, or a value that is lost: what does not fit its column stays in the map.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.held import texts_at, views_where
 from tracebraid.schemas.semconv import Promoted
-from tracebraid.schemas.table import ATTRIBUTES, INT64, STRING
+from tracebraid.schemas.table import ATTRIBUTES, HELD_ATTRIBUTES, INT64, STRING
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -29,8 +30,11 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
     keys, values, offsets, row = flat(attributes)
     slots, slot_of = {name: number for number, name in enumerate(name for p in promoted for name in p.names)}, np.empty(0, np.int64)
     if len(keys):
-        coded = keys.dictionary_encode()
-        slot_of = np.array([slots.get(key, -1) for key in coded.dictionary.to_pylist()], np.int64)[coded.indices.to_numpy()]
+        names, code_of = distinct(keys)
+        slot_by_code = np.array([slots.get(name, -1) for name in names], np.int64)
+        if attributes.type == HELD_ATTRIBUTES and not (attributes.null_count or (slot_by_code >= 0).any()):
+            return [pa.nulls(len(attributes), attribute.type) for attribute in promoted], attributes
+        slot_of = slot_by_code[code_of]
         slot_of[values.is_null().to_numpy(zero_copy_only=False)] = -1
     # Items by slot, each slot's in the order of the rows, without a pass over all items for every name.
     found = np.flatnonzero(slot_of >= 0)
@@ -42,11 +46,11 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
         for name in attribute.names:
             items = found[bounds[slots[name]] : bounds[slots[name] + 1]]
             if attribute.type != STRING:
-                items = items[_fits(values.take(pa.array(items)))]
+                items = items[_fits(texts_at(values, items))]
             items = items[chosen[row[items]] < 0]
             chosen[row[items]] = items
         keep[chosen[chosen >= 0]] = False
-        columns.append(values.take(pa.array(chosen, mask=chosen < 0)).cast(attribute.type))
+        columns.append(texts_at(values, chosen).cast(attribute.type))
     return columns, kept(keys, values, offsets, keep)
 
 
@@ -73,7 +77,13 @@ def add(attributes: pa.MapArray, additions: Sequence[tuple[str, pa.StringArray]]
     return pa.MapArray.from_arrays(pa.array(offsets), all_keys.take(pa.array(order)), all_values.take(pa.array(order))).cast(ATTRIBUTES)
 
 
-def flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints, Ints]:
+def distinct(keys: pa.Array) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Distinct keys, and the number of each item's; of strings or CODED."""
+    coded = keys if pa.types.is_dictionary(keys.type) else keys.dictionary_encode()
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy()
+
+
+def flat(attributes: pa.MapArray) -> tuple[pa.Array, pa.Array, Ints, Ints]:
     """Keys and values of all items in a row, where each row's begin (and the last one's end), and the row of each item."""
     offsets = attributes.offsets.to_numpy().astype(np.int64)
     first, last = int(offsets[0]), int(offsets[-1])
@@ -81,10 +91,12 @@ def flat(attributes: pa.MapArray) -> tuple[pa.StringArray, pa.StringArray, Ints,
     return attributes.keys.slice(first, last - first), attributes.items.slice(first, last - first), offsets - first, row
 
 
-def kept(keys: pa.StringArray, values: pa.StringArray, offsets: Ints, keep: Bools) -> pa.MapArray:
+def kept(keys: pa.Array, values: pa.Array, offsets: Ints, keep: Bools) -> pa.MapArray:
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep)])
-    mask = pa.array(keep)
-    return pa.MapArray.from_arrays(pa.array(before[offsets].astype(np.int32)), keys.filter(mask), values.filter(mask)).cast(ATTRIBUTES)
+    mask, ends = pa.array(keep), pa.array(before[offsets].astype(np.int32))
+    if values.type == pa.string_view():
+        return pa.MapArray.from_arrays(ends, keys.filter(mask), views_where(values, keep))
+    return pa.MapArray.from_arrays(ends, keys.filter(mask), values.filter(mask)).cast(ATTRIBUTES)
 
 
 def _fits(texts: pa.StringArray) -> Bools:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from tracebraid.pipeline.normalize.attributes import flat, kept
+from tracebraid.pipeline.kernel.held import texts_at
+from tracebraid.pipeline.normalize.attributes import distinct, flat, kept
 from tracebraid.pipeline.normalize.log_fields import Role, role_of
 from tracebraid.pipeline.normalize.logfmt import put
 from tracebraid.schemas.table import ATTRIBUTES, STRING
@@ -31,24 +33,28 @@ _NONE: Picks = {}
 
 
 class Fields:
-    """The fields with a role in `attributes`; `roles` limits which are looked for. `use` takes one out of `rest`.
+    """The fields with a role in `attributes`; `roles` limits which are looked for, `among` in which rows. `use` takes one out of `rest`.
 
     own: the user's names → roles, which go before those that names have by themselves.
     """
 
-    def __init__(self, attributes: pa.MapArray, roles: Set[str] | None = None, own: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, attributes: pa.MapArray, roles: Set[str] | None = None, own: Mapping[str, str] | None = None, among: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        self._attributes = attributes
         self._keys, self._values, self._offsets, row_of = flat(attributes)
         self._keep = np.ones(len(self._keys), np.bool_)
         self._rows: dict[int, Picks] = {}
         if not len(self._keys):
             return
-        coded = self._keys.dictionary_encode()
-        names, code_of = coded.dictionary.to_pylist(), coded.indices.to_numpy()
+        names, code_of = distinct(self._keys)
         role_by_code = [Role(own[name], -1) if own and name in own else role_of(name) for name in names]
         wanted = np.array([role is not None and (roles is None or role.role in roles) for role in role_by_code], np.bool_)
         heads = [(name, role.role, role.rank, role.scale) if role else (name, "", 0, "") for name, role in zip(names, role_by_code, strict=True)]
-        places = np.flatnonzero(wanted[code_of])
-        values = self._values.take(pa.array(places)).to_pylist()
+        places = np.flatnonzero(wanted[code_of]) if wanted.any() else np.empty(0, np.int64)
+        if among is not None:
+            places = places[among[row_of[places]]]
+        values = texts_at(self._values, places).to_pylist()
         last, found = -1, _NONE
         for place, row, code, value in zip(places.tolist(), row_of[places].tolist(), code_of[places].tolist(), values, strict=True):
             if value is None or not value.strip():
@@ -67,11 +73,17 @@ class Fields:
     def of(self, row: int) -> Picks:
         return self._rows.get(row, _NONE)
 
+    def rows(self) -> list[int]:
+        """The rows that have some."""
+        return list(self._rows)
+
     def use(self, pick: Pick) -> None:
         self._keep[pick.place] = False
 
     def rest(self) -> pa.MapArray:
         """The map without the used fields."""
+        if self._keep.all() and not self._attributes.null_count:
+            return self._attributes
         return kept(self._keys, self._values, self._offsets, self._keep)
 
 

@@ -28,6 +28,9 @@ _TRACEPARENT = re.compile(r"(?<![0-9a-z-])00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{
 # Spring Cloud Sleuth's [service,trace,span,exported] and Spring Boot's [trace-span].
 _BRACKETED = re.compile(r"\[(?:[\w.-]{0,64},)?([0-9a-f]{32}|[0-9a-f]{16})[,-]([0-9a-f]{16})(?:,(?:true|false)?)?[ ]{0,64}\]")
 
+# What every text has in which ids_in finds any, for RE2: a look at each of a batch.
+MAY_HOLD_IDS = r"(?i)trace|root=1-|sw_ctx:|tid:|[0-9a-f]{32}-[0-9a-f]{16}|[\[,][0-9a-f]{16}"
+
 _WORD = r"TRACE|DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|FATAL|CRITICAL|SEVERE|ALERT|EMERG|PANIC|FINEST|FINER|FINE|CONFIG|VERBOSE|TRC|DBG|INF|WRN|ERR|FTL|VRB"
 _LEVEL_UPPER = re.compile(rf"(?<![^\s\[(|<:>\"-])({_WORD})(?![^\s\])|<:>,-])")
 _LEVEL_LOWER = re.compile(r"[\[(](trace|debug|info|notice|warn|warning|error|err|crit|critical|alert|emerg|fatal|panic)[\])]")

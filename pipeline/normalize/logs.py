@@ -1,6 +1,6 @@
 """Decoded logs of every form → the columns of table `logs`.
 
-In: DECODED_LOGS with their resources. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
+In: DECODED_LOGS with their resources, or WALKED_LOGS. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
 
 OTLP logs keep their typed fields; what they lack of ids is looked for in their attributes and their body. JSON objects and texts are
 read row by row (log_row.py), over fields found once a batch (log_picks.py). A service that a JSON log names itself goes before the one
@@ -24,9 +24,11 @@ from tracebraid.pipeline.normalize.log_joined import join_traces
 from tracebraid.pipeline.normalize.log_lines import Line, read_line
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
+from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, find_ids
+from tracebraid.schemas.records import WALKED_LOGS
 from tracebraid.schemas.semconv import EXCEPTION, Promoted
 from tracebraid.schemas.table import BOOL, FALSE, INT32, INT64, STRING
 
@@ -54,10 +56,9 @@ def normalize_logs(context: Context, logs: pa.RecordBatch, resources: Normalized
 
     noticed: ('invalid_trace_id', service) and ('invalid_span_id', service).
     """
-    columns = _both_forms(context, logs)
-    from_resource = plain(resources.service_name(logs.column("resource")))
-    own_service = columns.pop("service")
-    service_name = pc.coalesce(own_service, from_resource)
+    columns = _otlp(logs) if logs.schema == WALKED_LOGS else _both_forms(context, logs)
+    from_resource, own_service = resources.service_name(logs.column("resource")), columns.pop("service")
+    service_name = from_resource if own_service.null_count == logs.num_rows else pc.coalesce(own_service, plain(from_resource))
     noticed: Counter[tuple[str, str]] = Counter()
     for what, chosen in (("invalid_trace_id", columns.pop("invalid")), ("invalid_span_id", columns.pop("invalid_span"))):
         noticed += count_by_service(what, chosen, service_name)
@@ -78,7 +79,7 @@ def _both_forms(context: Context, logs: pa.RecordBatch) -> Columns:
     first, second = _otlp(logs.filter(typed)), _read(context, logs.filter(pc.invert(typed)))
     mask = typed.to_numpy(zero_copy_only=False)
     place = pa.array(np.where(mask, np.cumsum(mask) - 1, count + np.cumsum(~mask) - 1))
-    return {name: pa.concat_arrays([column, second[name]]).take(place) for name, column in first.items()}
+    return {name: pa.concat_arrays([plain(column), second[name]]).take(place) for name, column in first.items()}
 
 
 def _otlp(logs: pa.RecordBatch) -> Columns:
@@ -86,44 +87,64 @@ def _otlp(logs: pa.RecordBatch) -> Columns:
     span_id, invalid_span = canonical_span_ids(logs.column("span_id"))
     promoted, attributes = promote(logs.column("attributes"), _OTLP_NAMES)
     columns = dict(zip((named.column for named in _OTLP_NAMES), promoted, strict=True))
-    columns["logger"] = pc.coalesce(
-        columns["logger"], pc.if_else(pc.equal(logs.column("scope_name"), pa.scalar("", STRING)), pa.scalar(None, STRING), logs.column("scope_name"))
-    )
+    columns["logger"] = _loggers(columns["logger"], logs.column("scope_name"))
     time_ns, time_beyond = exact_nanos(logs.column("time_unix_nano"))
     observed_ns, observed_beyond = exact_nanos(logs.column("observed_unix_nano"))
     columns |= {"trace_id": trace_id, "span_id": span_id, "flags": logs.column("flags"), "invalid": invalid, "invalid_span": invalid_span}
-    columns |= {"trace_id_source": pc.if_else(trace_id.is_valid(), pa.scalar("otlp", STRING), pa.scalar(None, STRING))}
+    columns |= {"trace_id_source": _typed_source(trace_id)}
     columns |= {"time_unix_nano": _set(time_ns), "observed_unix_nano": _set(observed_ns), "service": pa.nulls(logs.num_rows, STRING)}
     columns |= {name: logs.column(name) for name in ("severity_text", "body", "event_name")}
     columns["severity_number"] = pc.fill_null(logs.column("severity_number"), pa.scalar(0, INT32))
     columns["attributes"] = attributes
     if trace_id.null_count:
         _find_ids(columns)
-    left = (
-        *(("invalid_trace_id", _where(invalid, logs.column("trace_id"))), ("invalid_span_id", _where(invalid_span, logs.column("span_id")))),
-        *(
-            ("time_unix_nano", _where(time_beyond, logs.column("time_unix_nano"))),
-            ("observed_unix_nano", _where(observed_beyond, logs.column("observed_unix_nano"))),
-        ),
-    )
-    columns["attributes"] = add(columns["attributes"], [(f"tracebraid.{name}", values) for name, values in left])
+    left = [
+        (f"tracebraid.{name}", _where(chosen, logs.column(column)))
+        for name, column, chosen in (
+            *(("invalid_trace_id", "trace_id", invalid), ("invalid_span_id", "span_id", invalid_span)),
+            *(("time_unix_nano", "time_unix_nano", time_beyond), ("observed_unix_nano", "observed_unix_nano", observed_beyond)),
+        )
+        if chosen.true_count
+    ]
+    if left:
+        columns["attributes"] = add(plain(columns["attributes"]), left)
     return columns
 
 
+def _loggers(named: pa.StringArray, scopes: pa.Array) -> pa.Array:
+    """The logger that an attribute names, else the scope's name."""
+    if named.null_count == len(named) and pa.types.is_dictionary(scopes.type) and "" not in scopes.dictionary.to_pylist():
+        return scopes
+    scopes = plain(scopes)
+    return pc.coalesce(named, pc.if_else(pc.equal(scopes, pa.scalar("", STRING)), pa.scalar(None, STRING), scopes))
+
+
+def _typed_source(ids: pa.StringArray) -> pa.DictionaryArray:
+    none = ids.is_null().to_numpy(zero_copy_only=False)
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(ids), np.int32), mask=none), pa.array(["otlp"], STRING))
+
+
 def _find_ids(columns: Columns) -> None:
-    """Ids of the OTLP logs without a typed one, from attributes and body, into the columns."""
-    lacking = columns["trace_id"].is_null()
-    rows = np.flatnonzero(lacking.to_numpy(zero_copy_only=False))
-    fields = Fields(columns["attributes"], ID_ROLES)
-    found = [find_ids(fields.of(row), body, None, fields.use) for row, body in zip(rows.tolist(), columns["body"].filter(lacking).to_pylist(), strict=True)]
+    """Ids of the OTLP logs without a typed one, from attributes and body, into the columns. Only rows that may hold some are looked at."""
+    lacking = columns["trace_id"].is_null().to_numpy(zero_copy_only=False)
+    fields = Fields(columns["attributes"], ID_ROLES, among=lacking)
+    may = pc.fill_null(pc.match_substring_regex(columns["body"].filter(pa.array(lacking)), MAY_HOLD_IDS), FALSE).to_numpy(zero_copy_only=False)
+    rows = np.union1d(np.flatnonzero(lacking)[may], np.array(fields.rows(), np.int64))
+    if not len(rows):
+        return
+    where = np.zeros(len(lacking), np.bool_)
+    where[rows] = True
+    looked = pa.array(where)
+    columns["trace_id_source"] = plain(columns["trace_id_source"])
+    found = [find_ids(fields.of(row), body, None, fields.use) for row, body in zip(rows.tolist(), columns["body"].filter(looked).to_pylist(), strict=True)]
     for name, values in (
         ("trace_id", [ids.trace_id for ids in found]),
         ("trace_id_source", [ids.source for ids in found]),
-        ("span_id", [ids.span_id or typed for ids, typed in zip(found, columns["span_id"].filter(lacking).to_pylist(), strict=True)]),
-        ("flags", [typed if ids.flags is None else ids.flags for ids, typed in zip(found, columns["flags"].filter(lacking).to_pylist(), strict=True)]),
-        ("invalid", [ids.invalid or typed for ids, typed in zip(found, columns["invalid"].filter(lacking).to_pylist(), strict=True)]),
+        ("span_id", [ids.span_id or typed for ids, typed in zip(found, columns["span_id"].filter(looked).to_pylist(), strict=True)]),
+        ("flags", [typed if ids.flags is None else ids.flags for ids, typed in zip(found, columns["flags"].filter(looked).to_pylist(), strict=True)]),
+        ("invalid", [ids.invalid or typed for ids, typed in zip(found, columns["invalid"].filter(looked).to_pylist(), strict=True)]),
     ):
-        columns[name] = pc.replace_with_mask(columns[name], lacking, pa.array(values, _TYPES[name]))
+        columns[name] = pc.replace_with_mask(columns[name], looked, pa.array(values, _TYPES[name]))
     columns["attributes"] = fields.rest()
 
 

@@ -67,7 +67,7 @@ def test_logs_are_what_was_sent(shared: Path, capture: str) -> None:
     sent = json.loads((shared / "data/wire/sent.logs.json").read_text())
     expected = [expected_log(group, scope, log) for group in sent["resourceLogs"] for scope in group["scopeLogs"] for log in scope["logRecords"]]
     assert in_order(without_place(rows(normalized.logs))) == in_order(expected)
-    assert normalized.logs.schema == LOGS.arrow
+    assert normalized.logs.schema == LOGS.held
     assert (normalized.spans.num_rows, normalized.rejects.num_rows, decoded.dropped.total()) == (0, 0, 0)
 
 

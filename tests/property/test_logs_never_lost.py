@@ -43,7 +43,7 @@ def test_any_bytes_are_kept_rejected_or_dropped(values: list[bytes], encoding: s
     records = records_of(values, encoding)
     decoded = decode(records)
     result = normalized(values, encoding)
-    assert result.logs.schema == LOGS.arrow
+    assert result.logs.schema == LOGS.held
     result.logs.validate(full=True)
     kept = result.spans.num_rows + result.logs.num_rows
     assert kept + result.rejects.num_rows + decoded.dropped.total() == decoded.rows_in >= len(values)

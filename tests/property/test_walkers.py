@@ -56,7 +56,8 @@ groups = st.builds(
     ResourceSpans,
     resource=st.builds(Resource, attributes=attributes),
     scope_spans=st.lists(
-        st.builds(ScopeSpans, scope=st.fixed_dictionaries({"name": texts, "version": texts}), spans=st.lists(spans, max_size=3), schema_url=texts), max_size=2
+        st.builds(ScopeSpans, scope=st.fixed_dictionaries({"name": texts, "version": texts}), spans=st.lists(spans, min_size=1, max_size=3), schema_url=texts),
+        max_size=2,
     ),
     schema_url=texts,
 )

@@ -110,16 +110,21 @@ def offsets_of(ends: Ints) -> pa.Int32Array:
     return pa.array(np.concatenate([np.zeros(1, np.int32), ends.astype(np.int32)]))
 
 
+def views(items: Ints, buffers: list[pa.Buffer]) -> pa.Array:
+    """The values of items as string views; `buffers`: what they point into."""
+    null = items[:, I_KEY] < 0
+    nulls = int(null.sum())
+    valid = pa.py_buffer(np.packbits(~null, bitorder="little")) if nulls else None
+    return pa.Array.from_buffers(pa.string_view(), len(items), [valid, pa.py_buffer(np.ascontiguousarray(items[:, I_LOW : I_HIGH + 1])), *buffers], nulls)
+
+
 def maps(items: Ints, ends: Ints, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.MapArray:
     """Maps of items, of schemas.table.HELD_ATTRIBUTES; `buffers`: what the views point into."""
     codes, null = items[:, I_KEY], items[:, I_KEY] < 0
-    nulls = int(null.sum())
-    if nulls:
+    if null.any():
         codes = np.where(null, codes - NULL_KEY, codes)
     codes, keys = _used(codes, keys)
-    valid = pa.py_buffer(np.packbits(~null, bitorder="little")) if nulls else None
-    views = pa.Array.from_buffers(pa.string_view(), len(items), [valid, pa.py_buffer(np.ascontiguousarray(items[:, I_LOW : I_HIGH + 1])), *buffers], nulls)
-    return pa.MapArray.from_arrays(offsets_of(ends), pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), INT32), keys), views)
+    return pa.MapArray.from_arrays(offsets_of(ends), pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32), INT32), keys), views(items, buffers))
 
 
 def plain_maps(held: pa.MapArray) -> pa.MapArray:

@@ -16,14 +16,17 @@ from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.table import STRING
 
 Ints = npt.NDArray[np.int64]
+SPANS, LOGS = range(2)  # signals
 # Kinds of texts. Those of promoted columns follow: kind COLUMN + n is the n-th attribute of schemas.semconv.SPAN.
 KEY, NAME, TRACE_STATE, STATUS_MESSAGE, SCHEMA_URL, RESOURCE, SCOPE, COLUMN = range(8)
+SEVERITY_TEXT, EVENT_NAME = TRACE_STATE, NAME  # of logs, which have none of those
 KINDS = COLUMN + len(SPAN)
 COLUMNS = len(SPAN)
 _NAMES = [(column, name.encode()) for column, promoted in enumerate(SPAN) for name in promoted.names]
 NAMES = len(_NAMES)
 # The head of the array: counters; those before U_LISTS go back when a record is given up.
 U_ROWS, U_ITEMS, U_EVENTS, U_EVENT_ITEMS, U_LINKS, U_LINK_ITEMS, U_HARD, U_DIGITS, U_LISTS, U_FIELDS, U_TEXTS = range(11)
+SIGNAL = 12  # which one is walked
 # the value that was read last; where each part begins, and how much it holds; three words of scratch.
 V_KIND, V_START, V_LENGTH, V_NUMBER = range(16, 20)
 B_SLOTS, B_ENTRIES, B_COUNTS, B_ROWS, B_ITEMS, B_EVENTS, B_EVENT_ITEMS, B_LINKS, B_LINK_ITEMS, B_HARD, B_DIGITS = range(20, 31)
@@ -41,6 +44,9 @@ R_RECORD, R_INDEX, R_RESOURCE, R_SCOPE, R_TRACE, R_SPAN, R_PARENT, R_STATE, R_NA
 R_START, R_END, R_FLAGS, R_DROPPED, R_EVENTS_DROPPED, R_LINKS_DROPPED, R_ITEMS, R_EVENTS, R_LINKS, R_COLUMNS = range(
     12, 22
 )  # R_ITEMS to R_LINKS: where they end
+# A log's row has the columns of a span's that it needs, and some under other names; its body is an item in the list of events'.
+R_SEVERITY, R_SEVERITY_TEXT, R_EVENT_NAME, R_TIME, R_OBSERVED = R_KIND, R_STATE, R_NAME, R_START, R_END
+BODIES, U_BODIES, B_BODIES = 1, U_EVENT_ITEMS, B_EVENT_ITEMS
 I_KEY, I_LOW, I_HIGH = range(ITEM)  # an item's key, below 0 where its value is null; Arrow's view of its value
 S_TIME, S_NAME, S_NAME_LENGTH, S_DROPPED, S_ITEMS = range(EVENT)
 L_TRACE, L_SPAN, L_STATE, L_STATE_LENGTH, L_FLAGS, L_DROPPED, L_ITEMS = range(LINK)
@@ -135,7 +141,7 @@ class Memory:
         return self._part(B_LINKS, self.count(U_LINKS), LINK)
 
     def items(self, which: int) -> Ints:
-        """0: of spans, 1: of events, 2: of links."""
+        """0: of spans or logs, 1: of events, or the bodies of logs, 2: of links."""
         begin, counter = ((B_ITEMS, U_ITEMS), (B_EVENT_ITEMS, U_EVENT_ITEMS), (B_LINK_ITEMS, U_LINK_ITEMS))[which]
         return self._part(begin, self.count(counter), ITEM)
 

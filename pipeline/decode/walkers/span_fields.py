@@ -1,11 +1,12 @@
 """Fields of a span beside its attributes, name and times: ids, status, events, links.
 
 In: where a field lies. Out: the row's cells, rows of events and links. Never: a field twice that protobuf would merge (status), an id of an unusual length:
-see spans.py.
+see groups.py.
 """
 
 import numpy as np
 
+from tracebraid.pipeline.decode.walkers.cells import ATTRIBUTES_MAX, TAG_MAX, UINT32, put_id, put_text
 from tracebraid.pipeline.decode.walkers.memory import (
     B_EVENT_ITEMS,
     B_EVENTS,
@@ -50,23 +51,12 @@ from tracebraid.pipeline.decode.walkers.memory import (
     U_LISTS,
     Ints,
 )
-from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
-from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
+from tracebraid.pipeline.decode.walkers.texts import EMPTY
+from tracebraid.pipeline.decode.walkers.values import LEFT, OK, put_item
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, prefix, varint
-from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.compiled import compiled
 
-ATTRIBUTES_MAX = limits.attributes_per_row_max
-TAG_MAX = 1 << 32
-_UINT32 = 0xFFFFFFFF
 _WIRE_TYPES = (-1, 2, 2, 2, 2, 2, 0, 1, 1, 2, 0, 2, 0, 2, 0, 2, 5)  # of each field of Span
-
-
-@compiled
-def put_text(memory: Ints, data: Bytes, cell: Number, kind: Number, place: Pair) -> Number:
-    """The number of a text into a cell; EMPTY for an empty one."""
-    memory[cell] = number = text_number(memory, data, kind, place)
-    return OK if number >= EMPTY else GROW if number == FULL else LEFT
 
 
 @compiled
@@ -82,11 +72,11 @@ def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair)
     if kind != _WIRE_TYPES[number]:
         return LEFT
     if number == 1:
-        return _put_id(memory, row + R_TRACE * memory[M_ROWS], place, 16)
+        return put_id(memory, row + R_TRACE * memory[M_ROWS], place, 16)
     if number == 2:
-        return _put_id(memory, row + R_SPAN * memory[M_ROWS], place, 8)
+        return put_id(memory, row + R_SPAN * memory[M_ROWS], place, 8)
     if number == 4:
-        return _put_id(memory, row + R_PARENT * memory[M_ROWS], place, 8)
+        return put_id(memory, row + R_PARENT * memory[M_ROWS], place, 8)
     if number == 3:
         return put_text(memory, data, row + R_STATE * memory[M_ROWS], TRACE_STATE, place)
     if number == 6:
@@ -94,7 +84,7 @@ def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair)
         memory[row + R_KIND * memory[M_ROWS]] = np.int64(np.int32(kind_number))
     elif number == 10 or number == 12 or number == 14:
         count, _ = varint(data, begin, end)
-        memory[row + (R_DROPPED if number == 10 else R_EVENTS_DROPPED if number == 12 else R_LINKS_DROPPED) * memory[M_ROWS]] = count & _UINT32
+        memory[row + (R_DROPPED if number == 10 else R_EVENTS_DROPPED if number == 12 else R_LINKS_DROPPED) * memory[M_ROWS]] = count & UINT32
     elif number == 11:
         return _put_event(memory, data, begin, end)
     elif number == 13:
@@ -103,15 +93,6 @@ def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair)
         return _put_status(memory, data, row, begin, end)
     elif number == 16:
         memory[row + R_FLAGS * memory[M_ROWS]] = fixed32(data, begin)
-    return OK
-
-
-@compiled
-def _put_id(memory: Ints, cell: Number, place: Pair, length: Number) -> Number:
-    begin, end = place
-    if end != begin and end - begin != length:
-        return LEFT
-    memory[cell] = begin if end > begin else -1
     return OK
 
 
@@ -179,7 +160,7 @@ def _put_event(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number
                 return status
         elif tag == 0x20:
             count, _ = varint(data, begin, at)
-            memory[event + S_DROPPED] = count & _UINT32
+            memory[event + S_DROPPED] = count & UINT32
         elif tag >> 3 <= 4:
             return LEFT
     memory[event + S_ITEMS] = memory[U_EVENT_ITEMS]
@@ -204,16 +185,16 @@ def _put_link(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
             return LEFT
         length, status = at - begin, OK
         if tag == 0x0A:
-            status = _put_id(memory, link + L_TRACE, (begin, at), 16)
+            status = put_id(memory, link + L_TRACE, (begin, at), 16)
         elif tag == 0x12:
-            status = _put_id(memory, link + L_SPAN, (begin, at), 8)
+            status = put_id(memory, link + L_SPAN, (begin, at), 8)
         elif tag == 0x1A and is_utf8(data, begin, at):
             memory[link + L_STATE], memory[link + L_STATE_LENGTH] = begin, length
         elif tag == 0x22:
             status = _put_sub_item(memory, data, 2, first, (begin, at))
         elif tag == 0x28:
             count, _ = varint(data, begin, at)
-            memory[link + L_DROPPED] = count & _UINT32
+            memory[link + L_DROPPED] = count & UINT32
         elif tag == 0x35:
             memory[link + L_FLAGS] = fixed32(data, begin)
         elif tag >> 3 <= 6:

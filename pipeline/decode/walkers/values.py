@@ -115,7 +115,7 @@ def _put_integer(memory: Ints, item: Number, number: Number) -> Number:
 
 
 @compiled
-def _put_value(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair) -> Number:
+def put_value(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair) -> Number:
     """An AnyValue of at most one field, at `place`, into the item at `item`; `which`: its list's number, and its own in there."""
     at, stop = place
     memory[item + I_LOW] = memory[item + I_HIGH] = 0
@@ -214,4 +214,4 @@ def put_item(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair, 
         return LEFT  # no UTF-8, or a second time in this list
     memory[known + K_LIST] = memory[U_LISTS]
     memory[item + I_KEY] = number
-    return _put_value(memory, data, item, (value_at, max(value_end, value_at)), which)
+    return put_value(memory, data, item, (value_at, max(value_end, value_at)), which)

@@ -12,8 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from tests.batches import records_of
 from tests.property.test_walkers import same
 from tracebraid.pipeline.decode.registry import Scratch, decode
-from tracebraid.pipeline.decode.walkers.batch import _Remembered
 from tracebraid.pipeline.decode.walkers.memory import NAME, Memory
+from tracebraid.pipeline.decode.walkers.shared import _Remembered
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.normalize.batch import normalize
 

@@ -1,0 +1,48 @@
+"""What rows of spans and of logs hold alike: numbers of texts, places of ids, attributes.
+
+In: where a field lies. Out: a cell, or an item. Never: an id of an unusual length, a text that is no UTF-8, more attributes than a row may have: see groups.py.
+"""
+
+from tracebraid.pipeline.decode.walkers.memory import B_ITEMS, ITEM, M_ITEMS, U_ITEMS, U_LISTS, Ints
+from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
+from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.compiled import compiled
+
+ATTRIBUTES_MAX = limits.attributes_per_row_max
+TAG_MAX = 1 << 32
+UINT32 = 0xFFFFFFFF
+DECIDED_FIELDS_MAX = 2000  # sniff looks at 4,096 fields: a record whose first item comes so late is not walked
+DECIDED = -(1 << 60)  # in place of a count, once the first item of a record has told its signal
+
+
+@compiled
+def put_text(memory: Ints, data: Bytes, cell: Number, kind: Number, place: Pair) -> Number:
+    """The number of a text into a cell; EMPTY for an empty one."""
+    memory[cell] = number = text_number(memory, data, kind, place)
+    return OK if number >= EMPTY else GROW if number == FULL else LEFT
+
+
+@compiled
+def put_id(memory: Ints, cell: Number, place: Pair, length: Number) -> Number:
+    begin, end = place
+    if end != begin and end - begin != length:
+        return LEFT
+    memory[cell] = begin if end > begin else -1
+    return OK
+
+
+@compiled
+def put_attribute(memory: Ints, data: Bytes, first_item: Number, own_list: Number, place: Pair) -> Number:
+    """An attribute of a row, the last of the items then. `own_list`: the number that the row's list got."""
+    number, lists = memory[U_ITEMS], memory[U_LISTS]
+    if number >= memory[M_ITEMS] or number - first_item >= ATTRIBUTES_MAX:
+        return LEFT
+    if lists != own_list and number > first_item:
+        return LEFT  # events or links between attributes: a key's last list, theirs, would hide that the key comes a second time
+    memory[U_LISTS] = own_list
+    status = put_item(memory, data, memory[B_ITEMS] + number * ITEM, place, (0, number), number - first_item)
+    memory[U_LISTS] = lists
+    memory[U_ITEMS] = number + 1
+    return status
