@@ -15,8 +15,8 @@ import pyarrow as pa
 from tests.batches import FIRST_OFFSET, records_of
 from tests.property.test_otlp import SEEDS
 from tracebraid.pipeline.decode.registry import decode
-from tracebraid.pipeline.decode.walkers.batch import may_be_walked, walk_spans
-from tracebraid.pipeline.decode.walkers.memory import Scratch
+from tracebraid.pipeline.decode.walkers.batch import may_be_walked, walk_records
+from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Scratch
 from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.batch import normalize
@@ -42,7 +42,7 @@ def as_the_reference(values: Values, encoding: str) -> tuple[str, Counter[str]]:
     if not why:
         why = difference(_normalized(records, decoded), _normalized(records, expected))
         why = why or _unequal("what was dropped", dict(decoded.dropped), dict(expected.dropped))
-    walked = len(set(decoded.walked.column("record").to_pylist())) if decoded.walked else 0
+    walked = sum(len(set(rows.column("record").to_pylist())) for rows in (decoded.walked, decoded.walked_logs) if rows)
     rejected = expected.rejects.num_rows
     return why, Counter(inputs=len(values), walked=walked, rejected=rejected, left=len(values) - walked - rejected)
 
@@ -90,14 +90,18 @@ def _used_memory(records: Records, decoded: Decoded) -> str:
     if not wanted.any():
         return ""
     backwards = values.take(pa.array(range(len(values) - 1, -1, -1)))
-    walk_spans(backwards, may_be_walked(backwards), scratch)
-    again = walk_spans(values, wanted, scratch)
-    if again is None or decoded.walked is None:
-        return _unequal("whether anything was walked", again is not None, decoded.walked is not None)
-    again.spans.validate(full=True)
-    for name in again.spans.schema.names:
-        if name != "resource" and not _same(again.spans.column(name), decoded.walked.column(name)):
-            return f"column {name} is another in memory that was used before"
+    walk_records(backwards, may_be_walked(backwards), scratch)
+    again = {each.signal: each.rows for each in walk_records(values, wanted, scratch)}
+    for signal, before in ((SPANS, decoded.walked), (LOGS, decoded.walked_logs)):
+        rows = again.get(signal)
+        if rows is None or before is None:
+            if rows is not None or before is not None:
+                return _unequal("whether anything was walked", rows is not None, before is not None)
+            continue
+        rows.validate(full=True)
+        for name in rows.schema.names:
+            if name != "resource" and not _same(rows.column(name), before.column(name)):
+                return f"column {name} is another in memory that was used before"
     return ""
 
 
