@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 # What a pattern's groups and `fields` may fill; other groups become attributes.
@@ -53,6 +51,9 @@ class FormatSettings(BaseModel):
             return pattern
         if len(pattern) > _PATTERN_CHARS_MAX:
             raise ValueError(f"the pattern has {len(pattern)} characters, {_PATTERN_CHARS_MAX} at most")
+        import pyarrow as pa  # here: whoever has no formats does without, and every --help is quick
+        import pyarrow.compute as pc
+
         try:
             groups = pc.extract_regex(pa.array([""]), pattern).type
         except pa.ArrowInvalid as error:

@@ -82,7 +82,7 @@ MUTATIONS = {
     "no ledger is checked": Mutation(Lake, "_check_ledgers", lambda *_: None, seed=13),
     "what a torn cycle left is written again": Mutation(cycle, "_not_held", lambda batch, _: batch, seed=2),
     "a ledger goes back": Mutation(Lake, "_ledgers_after", lambda _, __, targets: targets, seed=31),
-    "a cycle that failed is forgotten, its progress is not": Mutation(Flow, "flush_lake", _drop_what_failed, {"transient": "commit"}, seed=180),
+    "a cycle that failed is forgotten, its progress is not": Mutation(Flow, "flush_lake", _drop_what_failed, {"transient": "commit"}, seed=358),
     "an attempt is taken for a success": Mutation(Lake, "_took_place", lambda _, name, __, of: name in of.progress.attempts, seed=10),
     "log entries are not synced": Mutation(VirtualFiles, "sync_log", lambda *_: None, seed=15),
     "files are not looked at before a commit": Mutation(Lake, "_are_fresh", lambda *_: True, {"stop": "look at"}, seed=156),
@@ -98,7 +98,7 @@ MUTATIONS = {
     # That tables with rows are fenced too, and that a ledger which stays is marked, takes more than a thousand seeds: tests/unit/store/test_fences.py.
     "no table is fenced before the first rows": Mutation(Lake, "_fence", lambda *_: None, {"stop": "write"}, seed=89),
     "offsets of open transactions are believed": Mutation(Broker, "unstable", lambda *_: False, {"stop": "commit transaction"}, seed=40),
-    "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None, {"abortable": "commit transaction", "rebalance": "", "SIGTERM": ""}, seed=134),
+    "doubt is not heeded": Mutation(Ingest, "_no_doubt", lambda _: None, {"abortable": "commit transaction", "rebalance": "", "SIGTERM": ""}, seed=518),
     "records behind a gap are taken": Mutation(Ingest, "_before_gaps", lambda _, found: found, {"unanswered": "watermarks", "retention": ""}, seed=18),
 }
 
