@@ -64,7 +64,7 @@ registry_batch_s = 5.0  # after so long, one batch's other ids wait for the next
 # Waiting for brokers.
 broker_wait_s = 10.0  # at start: then one line says that nobody answers
 broker_retry_s = 30.0  # later on, for what passes by itself
-buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the lake takes no cycle, nothing beyond it and one poll is read
+buffered_bytes_max = 256 * MIB  # what ingest.flush_mib may ask for; while the lake takes no cycle, nothing beyond two of them and one poll is read
 
 # Stopping.
 stop_wait_s = 8.0  # after SIGTERM all waits for brokers end so soon, but for a call under way, which may take 5 s

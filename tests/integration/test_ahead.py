@@ -1,4 +1,4 @@
-"""A small cycle is encoded aside: what is read and published meanwhile does not wait for it."""
+"""A cycle is encoded aside: what is read and published meanwhile does not wait for it."""
 
 import threading
 import time
