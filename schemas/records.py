@@ -86,6 +86,9 @@ WALKED_LOGS = pa.schema(
         if field.name not in ("form", "envelope", "envelope_time")
     ]
 )
+# Log objects in JSON from a compiled walker, of form 'json': nothing is picked from their fields yet.
+_OF_OBJECTS = frozenset({field.name for field in (*_ROW, *_SCOPE)} | {"dropped_attributes_count", "attributes"})
+WALKED_OBJECTS = pa.schema([field for field in WALKED_LOGS if field.name in _OF_OBJECTS])
 DECODED_REJECTS = pa.schema(
     [
         pa.field("record", INT32, nullable=False),

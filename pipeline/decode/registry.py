@@ -28,7 +28,8 @@ from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_records
-from tracebraid.pipeline.decode.walkers.memory import LOGS, Scratch
+from tracebraid.pipeline.decode.walkers.memory import LOGS, OBJECTS, SPANS, Scratch
+from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
 from tracebraid.pipeline.kernel import limits
@@ -52,6 +53,8 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 # How a record is read once its encoding is known: read(record, rows).
 Read = Callable[[int, Rows], None]
 _WALKED_SHARE = 0.9
+_WALKED = {SPANS: "walked", LOGS: "walked_logs", OBJECTS: "walked_objects"}  # signal → field of Decoded
+_MAY_BE_OF_TRACE = r"^[ \t\pL]"  # what no line of a stack trace begins without
 _AS_THEY_ARE = frozenset({"text", "raw"})  # nothing is taken off their records, neither compression nor a frame
 _NONE: Mapping[int, str] = {}
 _BLANK = b" \t\r\n"
@@ -78,29 +81,52 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
     walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
-    done = np.zeros(records.batch.num_rows, np.bool_)
-    for each in walked:
-        done |= each.records
-    try:
-        decoded = _read_all(records, {}, done).finish()
-    except Exception:
-        decoded = _read_all(records, _unfinished(records, done), done).finish()
+    decoded = _finished(records, walked)
+    if _has_traces(decoded) and any(each.signal == OBJECTS for each in walked):
+        walked = [each for each in walked if each.signal != OBJECTS]
+        decoded = _finished(records, walked)
     for each in walked:
         decoded = _with_walked(decoded, each)
     return replace(decoded, fault=fault) if fault else decoded
 
 
+def _finished(records: Records, walked: list[Walked]) -> Decoded:
+    """What the reference decoders make of the records that are not walked."""
+    done = np.zeros(records.batch.num_rows, np.bool_)
+    for each in walked:
+        done |= each.records
+    try:
+        return _read_all(records, {}, done).finish()
+    except Exception:
+        return _read_all(records, _unfinished(records, done), done).finish()
+
+
+def _has_traces(decoded: Decoded) -> bool:
+    """Whether a line that nothing is known of may be one of a stack trace; it is then of the log before it: log objects must be read with such lines."""
+    logs = decoded.logs
+    if logs.column("body").null_count == logs.num_rows:
+        return False
+    facts = np.diff(decoded.resources.column("attributes").offsets.to_numpy())
+    unknown = pa.array((facts == 0)[logs.column("resource").to_numpy()])
+    return bool(pc.any(pc.and_(unknown, pc.match_substring_regex(logs.column("body"), _MAY_BE_OF_TRACE))).as_py())
+
+
 def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:
     """What compiled kernels read, records that are OTLP spans or logs in protobuf beyond doubt; and what kept them from it, a fault of ours."""
     values = records.batch.column("value")
-    if records.encoding not in ("auto", "otlp_proto") or not len(values):
+    if records.encoding not in ("auto", "otlp_proto", "json") or not len(values):
         return [], ""
-    wanted = may_be_walked(values)
+    wanted, objects = may_be_walked(values), may_be_object(values)
     if records.encoding == "auto":
         for record, named in _named_encodings(records).items():
             wanted[record] &= named == "protobuf"
+            objects[record] &= named == "any_json"
+    wanted *= records.encoding != "json"
+    objects *= records.encoding != "otlp_proto"
     try:
-        return walk_records(values, wanted, scratch), ""
+        found = walk_records(values, wanted, scratch)
+        logs = walk_json(values, objects, scratch)
+        return [*found, logs] if logs else found, ""
     except Exception as error:  # the reference decoders read them all
         return [], f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 
@@ -110,7 +136,8 @@ def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
     place = rows.schema.get_field_index("resource")
     rows = rows.set_column(place, rows.schema.field(place), pc.add(rows.column(place), pa.scalar(first, INT32)))
     resources = pa.concat_batches([decoded.resources, walked.resources])
-    return replace(decoded, walked_logs=rows, resources=resources) if walked.signal == LOGS else replace(decoded, walked=rows, resources=resources)
+    fields: dict[str, Any] = {_WALKED[walked.signal]: rows}
+    return replace(decoded, resources=resources, **fields)
 
 
 def pieces(records: Records, *, kernels: bool) -> list[Records]:

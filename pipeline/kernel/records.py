@@ -87,7 +87,8 @@ class Decoded:
 
     spans, logs, resources, rejects: schemas.records.DECODED_SPANS, DECODED_LOGS, RESOURCES, DECODED_REJECTS.
     dropped: rows dropped on purpose, by reason; a record that gives no row at all counts as one ('empty', or 'joined' where it is part of another's line).
-    walked, walked_logs: what compiled walkers read, schemas.records.WALKED_SPANS and WALKED_LOGS; of other records than those in `spans` and `logs`.
+    walked, walked_logs, walked_objects: what compiled walkers read, schemas.records.WALKED_SPANS, WALKED_LOGS and WALKED_OBJECTS; of other records than
+    those in `spans` and `logs`.
     fault: what kept the walkers from reading this batch, a fault of ours, else ''; its records were read all the same, slower.
     """
 
@@ -98,11 +99,12 @@ class Decoded:
     dropped: Counter[str] = field(default_factory=Counter)
     walked: pa.RecordBatch | None = None
     walked_logs: pa.RecordBatch | None = None
+    walked_objects: pa.RecordBatch | None = None
     fault: str = ""
 
     @property
     def rows_in(self) -> int:
-        walked = sum(rows.num_rows for rows in (self.walked, self.walked_logs) if rows)
+        walked = sum(rows.num_rows for rows in (self.walked, self.walked_logs, self.walked_objects) if rows)
         return int(walked + self.spans.num_rows + self.logs.num_rows + self.rejects.num_rows) + self.dropped.total()
 
 

@@ -39,6 +39,7 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
         (SPANS, decoded.walked, normalize_spans),
         (SPANS, decoded.spans, normalize_spans),
         (LOGS, decoded.walked_logs, normalize_logs),
+        (LOGS, decoded.walked_objects, normalize_logs),
         (LOGS, decoded.logs, normalize_logs),
     ):
         if rows is None or not rows.num_rows:  # most batches hold one signal: the other costs nothing

@@ -45,6 +45,18 @@ class Context:
         """Kafka timestamp of each row, int64 microseconds since 1970, given the rows' `record`."""
         return self.kafka_us.take(record)
 
+    def with_header(self, wanted: str) -> dict[int, str]:
+        """Record → its header of that name, in whatever case, where it has one."""
+        headers = self.records.batch.column("headers")
+        if not (pc.sum(pc.list_value_length(headers)).as_py() or 0):
+            return {}
+        found = {}
+        for record, pairs in enumerate(headers.to_pylist()):
+            for pair in pairs or ():
+                if pair["key"] and pair["key"].lower() == wanted and pair["value"]:
+                    found[record] = pair["value"].decode("ascii", "replace")
+        return found
+
     def provenance(self, record: pa.Int32Array, record_index: pa.Int32Array) -> dict[str, pa.Array]:
         """The columns of schemas.table.PROVENANCE and `tenant`, for rows with these `record` and `record_index`."""
         partition, rows = self.records.partition, len(record)

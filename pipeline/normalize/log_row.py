@@ -19,9 +19,9 @@ from tracebraid.pipeline.normalize.severity import severity_number
 from tracebraid.pipeline.normalize.trace_id import find_ids
 
 Use = Callable[[Pick], None]
-_LEVEL_CHARS_MAX = 32
-_NAME_CHARS_MAX = 512
-_DURATION = re.compile(r"[0-9.]{1,20}(?:[num\u00b5]?s|m|h)?")  # Heroku's router says how long a `service` took
+LEVEL_CHARS_MAX = 32
+NAME_CHARS_MAX = 512
+DURATION = re.compile(r"[0-9.]{1,20}(?:[num\u00b5]?s|m|h)?")  # Heroku's router says how long a `service` took
 _NANOS = re.compile(r"[0-9]{1,9}")
 # Columns that a field fills as it is, and its role.
 _NAMES = {"logger": "logger", "thread": "thread", "exception_type": "exception_type", "event_name": "event_name", "service": "service"}
@@ -68,7 +68,7 @@ def _message(picks: Picks, use: Use) -> str | None:
 def _level(row: dict[str, Any], picks: Picks, text: str | None, use: Use) -> None:
     best = None
     for pick in picks.get("level", ()):
-        if len(pick.value) > _LEVEL_CHARS_MAX or _structured(pick.value):
+        if len(pick.value) > LEVEL_CHARS_MAX or structured(pick.value):
             continue
         number = severity_number(pick.value, pick.scale)
         if best is None or (number and not best[1]):
@@ -129,8 +129,8 @@ def _with_nanos(moment: Moment, pick: Pick, picks: Picks, use: Use) -> Moment:
 def _names(row: dict[str, Any], picks: Picks, is_object: bool, use: Use) -> None:
     for role, column in _NAMES.items():
         if role in picks:
-            named = (pick for pick in picks[role] if len(pick.value) <= _NAME_CHARS_MAX and not _structured(pick.value))
-            _take(row, column, named if role != "service" else (pick for pick in named if not _DURATION.fullmatch(pick.value)), use)
+            named = (pick for pick in picks[role] if len(pick.value) <= NAME_CHARS_MAX and not structured(pick.value))
+            _take(row, column, named if role != "service" else (pick for pick in named if not DURATION.fullmatch(pick.value)), use)
     if is_object and "logger" not in row and "level" in picks and "message" in picks:
         stacks = [pick.value for pick in picks.get("exception_stacktrace", ())]
         for pick in picks.get("logger_maybe", ()):
@@ -139,9 +139,9 @@ def _names(row: dict[str, Any], picks: Picks, is_object: bool, use: Use) -> None
             break
     # `error: true` and `exc_info: 1` are flags, not messages.
     if "exception_message" in picks:
-        _take(row, "exception_message", (pick for pick in picks["exception_message"] if not _flag(pick.value) and not _structured(pick.value)), use)
+        _take(row, "exception_message", (pick for pick in picks["exception_message"] if not flag(pick.value) and not structured(pick.value)), use)
     if "exception_stacktrace" in picks:
-        _take(row, "exception_stacktrace", (pick for pick in picks["exception_stacktrace"] if not _flag(pick.value)), use)
+        _take(row, "exception_stacktrace", (pick for pick in picks["exception_stacktrace"] if not flag(pick.value)), use)
 
 
 def _exception(row: dict[str, Any], text: str | None, is_object: bool) -> None:
@@ -168,9 +168,11 @@ def _take(row: dict[str, Any], column: str, picks: Any, use: Use) -> None:
         return
 
 
-def _structured(value: str) -> bool:
+def structured(value: str) -> bool:
+    """Whether a value is JSON text of an object or a list."""
     return value[0] in "{["
 
 
-def _flag(value: str) -> bool:
+def flag(value: str) -> bool:
+    """Whether a value says yes or no, or counts."""
     return value.lower() in ("true", "false") or value.isdigit()

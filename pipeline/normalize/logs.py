@@ -1,6 +1,6 @@
 """Decoded logs of every form → the columns of table `logs`.
 
-In: DECODED_LOGS with their resources, or WALKED_LOGS. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
+In: DECODED_LOGS with their resources, or WALKED_LOGS, or WALKED_OBJECTS. Out: a Part, in the order of the rows. Never: a log refused, or a body changed.
 
 OTLP logs keep their typed fields; what they lack of ids is looked for in their attributes and their body. JSON objects and texts are
 read row by row (log_row.py), over fields found once a batch (log_picks.py). A service that a JSON log names itself goes before the one
@@ -12,25 +12,27 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebraid.pipeline.kernel.held import plain
+from tracebraid.pipeline.kernel.held import as_held, plain, take
 from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
 from tracebraid.pipeline.normalize.log_formats import read_formats
 from tracebraid.pipeline.normalize.log_joined import join_traces
 from tracebraid.pipeline.normalize.log_lines import Line, read_line
+from tracebraid.pipeline.normalize.log_objects import read_objects
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, find_ids
-from tracebraid.schemas.records import WALKED_LOGS
+from tracebraid.schemas.records import WALKED_LOGS, WALKED_OBJECTS
 from tracebraid.schemas.semconv import EXCEPTION, Promoted
-from tracebraid.schemas.table import BOOL, FALSE, INT32, INT64, STRING
+from tracebraid.schemas.table import BOOL, FALSE, HELD_ATTRIBUTES, INT32, INT64, STRING
 
 _OTLP_NAMES = (
     Promoted("logger", ("log.logger", "logger.name", "logger_name"), "Name of the logger."),
@@ -56,9 +58,9 @@ def normalize_logs(context: Context, logs: pa.RecordBatch, resources: Normalized
 
     noticed: ('invalid_trace_id', service) and ('invalid_span_id', service).
     """
-    columns = _otlp(logs) if logs.schema == WALKED_LOGS else _both_forms(context, logs)
+    columns = _otlp(logs) if logs.schema == WALKED_LOGS else _objects(context, logs) if logs.schema == WALKED_OBJECTS else _both_forms(context, logs)
     from_resource, own_service = resources.service_name(logs.column("resource")), columns.pop("service")
-    service_name = from_resource if own_service.null_count == logs.num_rows else pc.coalesce(own_service, plain(from_resource))
+    service_name = from_resource if own_service.null_count == logs.num_rows else pc.coalesce(plain(own_service), plain(from_resource))
     noticed: Counter[tuple[str, str]] = Counter()
     for what, chosen in (("invalid_trace_id", columns.pop("invalid")), ("invalid_span_id", columns.pop("invalid_span"))):
         noticed += count_by_service(what, chosen, service_name)
@@ -76,10 +78,35 @@ def _both_forms(context: Context, logs: pa.RecordBatch) -> Columns:
         return _otlp(logs)
     if count == 0:
         return _read(context, logs)
-    first, second = _otlp(logs.filter(typed)), _read(context, logs.filter(pc.invert(typed)))
-    mask = typed.to_numpy(zero_copy_only=False)
-    place = pa.array(np.where(mask, np.cumsum(mask) - 1, count + np.cumsum(~mask) - 1))
-    return {name: pa.concat_arrays([plain(column), second[name]]).take(place) for name, column in first.items()}
+    return _merged(_otlp(logs.filter(typed)), _read(context, logs.filter(pc.invert(typed))), typed.to_numpy(zero_copy_only=False))
+
+
+def _merged(first: Columns, second: Columns, mask: npt.NDArray[np.bool_]) -> Columns:
+    """Rows of `first` where the mask is true, of `second` elsewhere, each in their order."""
+    place = np.where(mask, np.cumsum(mask) - 1, mask.sum() + np.cumsum(~mask) - 1)
+    merged = {}
+    for name, column in first.items():
+        both = [column, second[name]]
+        if column.type != second[name].type:
+            both = [as_held(each, HELD_ATTRIBUTES) if name == "attributes" else plain(each) for each in both]
+        merged[name] = take(pa.concat_arrays(both), place)
+    return merged
+
+
+def _objects(context: Context, logs: pa.RecordBatch) -> Columns:
+    """Log objects from the walker: all at once, and one by one those that are unusual."""
+    columns, unusual = read_objects(context, logs)
+    if not unusual.any():
+        return columns
+    rows = np.flatnonzero(unusual)
+    none = pa.nulls(len(rows), STRING)
+    said = {"body": none, "envelope": none, "envelope_time": none, "attributes": plain(take(logs.column("attributes"), rows))}
+    said |= {name: take(logs.column(name), rows) for name in ("record", "resource")}
+    found = _read(context, pa.record_batch(list(said.values()), names=list(said)))
+    if len(rows) == logs.num_rows:
+        return found
+    usual = np.flatnonzero(~unusual)
+    return _merged({name: take(column, usual) for name, column in columns.items()}, found, ~unusual)
 
 
 def _otlp(logs: pa.RecordBatch) -> Columns:
@@ -177,8 +204,8 @@ def prepare(context: Context, logs: pa.RecordBatch) -> Prepared:
         lines = read_formats(context.formats.patterns, logs.column("body")) if context.formats.patterns else {}
         lines |= {row: line for row, body in enumerate(bodies) if body and row not in lines and (line := read_line(body))}
         attributes = with_fields(attributes, {row: line.fields for row, line in lines.items()})
-    headers = _headers(context, "traceparent")
-    states = _headers(context, "tracestate") if headers else {}
+    headers = context.with_header("traceparent")
+    states = context.with_header("tracestate") if headers else {}
     times, records = logs.column("envelope_time").to_pylist(), logs.column("record").to_pylist()
     kafka_ns = pc.multiply(context.row_kafka_us(logs.column("record")), pa.scalar(1000, INT64)).to_pylist()
     none: list[str | None] = [None] * len(records)
@@ -207,19 +234,6 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
 
 def _values(rows: Iterable[dict[str, Any]], name: str) -> list[Any]:
     return [row.get(name) for row in rows]
-
-
-def _headers(context: Context, wanted: str) -> dict[int, str]:
-    """Record → its header of that name, where it has one."""
-    headers = context.records.batch.column("headers")
-    if not (pc.sum(pc.list_value_length(headers)).as_py() or 0):
-        return {}
-    found = {}
-    for record, pairs in enumerate(headers.to_pylist()):
-        for pair in pairs or ():
-            if pair["key"] and pair["key"].lower() == wanted and pair["value"]:
-                found[record] = pair["value"].decode("ascii", "replace")
-    return found
 
 
 def _set(nanos: pa.Int64Array) -> pa.Int64Array:

@@ -22,6 +22,7 @@ from tracebraid.pipeline.normalize.log_picks import Pick, Picks
 from tracebraid.pipeline.normalize.log_text import ids_in
 from tracebraid.schemas.table import BOOL, STRING
 
+NO_TRACE = ("0", "-")  # what loggers write most in the place of an id of either length where there is none
 _TRUE, _FALSE = frozenset({"true", "True", "1", "01"}), frozenset({"false", "False", "0", "00"})
 
 
@@ -99,16 +100,24 @@ def _with_high_half(trace_id: str, field: Pick | None, picks: Picks, use: Callab
 
 
 def _flags(picks: Picks, use: Callable[[Pick], None]) -> int | None:
-    for pick in picks.get("flags", ()):
-        text = pick.value.strip().lower()
-        if len(text) <= 2 and all(digit in "0123456789abcdef" for digit in text):
-            use(pick)
-            return int(text, 16)
-    for pick in picks.get("sampled", ()):
-        if pick.value in _TRUE or pick.value in _FALSE:
-            use(pick)
-            return int(pick.value in _TRUE)
+    for role, meaning in (("flags", flags_in), ("sampled", sampled_in)):
+        for pick in picks.get(role, ()):
+            flags = meaning(pick.value)
+            if flags is not None:
+                use(pick)
+                return flags
     return None
+
+
+def flags_in(text: str) -> int | None:
+    """W3C's flags in hex; None where the text is none."""
+    text = text.strip().lower()
+    return int(text, 16) if 0 < len(text) <= 2 and all(digit in "0123456789abcdef" for digit in text) else None
+
+
+def sampled_in(text: str) -> int | None:
+    """1 or 0 for a text that says whether a trace is sampled."""
+    return int(text in _TRUE) if text in _TRUE or text in _FALSE else None
 
 
 def canonical_trace_ids(ids: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:

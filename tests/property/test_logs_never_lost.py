@@ -47,7 +47,8 @@ def test_any_bytes_are_kept_rejected_or_dropped(values: list[bytes], encoding: s
     result.logs.validate(full=True)
     kept = result.spans.num_rows + result.logs.num_rows
     assert kept + result.rejects.num_rows + decoded.dropped.total() == decoded.rows_in >= len(values)
-    seen = {*decoded.logs.column("record").to_pylist(), *decoded.spans.column("record").to_pylist(), *decoded.rejects.column("record").to_pylist()}
+    walked = decoded.walked_objects.column("record").to_pylist() if decoded.walked_objects else []
+    seen = {*walked, *decoded.logs.column("record").to_pylist(), *decoded.spans.column("record").to_pylist(), *decoded.rejects.column("record").to_pylist()}
     assert len(seen) + decoded.dropped.total() == len(values)
     assert "decoder_error" not in decoded.rejects.column("reason").to_pylist()
     for row in result.logs.column("attributes").to_pylist():

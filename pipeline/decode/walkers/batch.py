@@ -26,7 +26,7 @@ _ROWS = {SPANS: span_rows, LOGS: log_rows}
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """What was found of one signal. rows: schemas.records.WALKED_SPANS or WALKED_LOGS. resources: RESOURCES. records: bool [n], which are in them."""
+    """What was found of one signal. rows: schemas.records.WALKED_SPANS, WALKED_LOGS or WALKED_OBJECTS. resources: RESOURCES. records: bool [n], its own."""
 
     signal: int
     rows: pa.RecordBatch

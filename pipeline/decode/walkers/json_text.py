@@ -11,7 +11,7 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.compiled import compiled
 
 QUOTE, BACKSLASH, COMMA, COLON, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, MINUS = (ord(each) for each in '"\\,:{}[]-')
-DEPTH_MAX = min(limits.nesting_depth_max, 64) - 4  # a bit of a word for each level; what comes near the limit is the reference's
+DEPTH_MAX = min(limits.nesting_depth_max, 64) - 12  # a bit of a word for each level; what comes near the limit, with what lies around it, is the reference's
 INTEGER, DECIMAL = 0, 1
 _ONES, _HIGH = 0x0101010101010101, -0x7F7F7F7F7F7F7F80
 _QUOTES, _BACKSLASHES, _CONTROLS = _ONES * QUOTE, _ONES * BACKSLASH, _ONES * 0x20

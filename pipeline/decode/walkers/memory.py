@@ -16,7 +16,7 @@ from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.table import STRING
 
 Ints = npt.NDArray[np.int64]
-SPANS, LOGS = range(2)  # signals
+SPANS, LOGS, OBJECTS = range(3)  # signals; OBJECTS: logs as JSON objects
 # Kinds of texts. Those of promoted columns follow: kind COLUMN + n is the n-th attribute of schemas.semconv.SPAN.
 KEY, NAME, TRACE_STATE, STATUS_MESSAGE, SCHEMA_URL, RESOURCE, SCOPE, COLUMN = range(8)
 SEVERITY_TEXT, EVENT_NAME = TRACE_STATE, NAME  # of logs, which have none of those

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import zlib
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from tests.batches import records_of
 from tests.unit.decode.test_envelope import EVENTS, LAMBDA
 from tests.unit.decode.test_registry import JSON, LOG, PROTO, TEXT
 from tracebraid.pipeline.decode.inflate import inflated
-from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.registry import decode as decode_any
 from tracebraid.pipeline.decode.rows import DecodeError
 from tracebraid.pipeline.kernel import limits
 
+decode = partial(decode_any, kernels=False)  # what is packed is the reference decoders'
 MESSAGE = json.dumps(EVENTS).encode()
 
 

@@ -60,12 +60,14 @@ def test_strings_are_unescaped(value: str) -> None:
         assert data[1:end].tobytes() == value.encode()
 
 
-@pytest.mark.parametrize("text", ['"\\ud800"', '"\\udc00"', '"\\ud800\\u0041"', '"\\x"', '"\\u12"', '"\\', '"', '"\x00"', "01", "1.", ".5", "1e", "+1", "nul", "1e400"])
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', '"\\udc00"', '"\\ud800\\u0041"', '"\\x"', '"\\u12"', '"\\', '"', '"\x00"', "01", "1.", ".5", "1e", "+1", "nul", "1e400"]
+)
 def test_refused(text: str) -> None:
     assert not _taken(text.encode())
 
 
 def test_no_recursion_and_a_limit_of_depth() -> None:
-    assert _taken(b"[" * 60 + b"]" * 60)
-    assert not _taken(b"[" * 61 + b"]" * 61)
+    assert _taken(b"[" * 52 + b"]" * 52)
+    assert not _taken(b"[" * 53 + b"]" * 53)
     assert not _taken(b"[" * 100_000)
