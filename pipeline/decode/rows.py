@@ -7,6 +7,7 @@ In: values, a row at a time (the reference decoders are allowed to be slow). Out
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any
@@ -62,9 +63,16 @@ class Columns:
         del self._rows[rows:]
 
     def finish(self) -> pa.RecordBatch:
-        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * len(self.schema)
+        if not self._rows:
+            return _empty(self.schema)
+        columns = list(zip(*self._rows, strict=True))
         arrays = [maps_of(column) if field.type == ATTRIBUTES else pa.array(column, field.type) for field, column in zip(self.schema, columns, strict=True)]
         return pa.record_batch(arrays, schema=self.schema)
+
+
+@lru_cache(maxsize=8)
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.array([], each) for each in schema.types], schema=schema)
 
 
 def maps_of(column: Sequence[Attributes | Sequence[tuple[str, str | None]]]) -> pa.MapArray:

@@ -6,6 +6,7 @@ a clock, or an object a row.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 import pyarrow as pa
 
@@ -57,6 +58,7 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
     return normalized
 
 
+@cache
 def _none(table: Table) -> pa.RecordBatch:
     return pa.record_batch([as_held(pa.array([], kind), held) for kind, held in zip(table.arrow.types, table.held.types, strict=True)], schema=table.held)
 

@@ -21,7 +21,7 @@ from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
-from tracebraid.pipeline.source.batches import to_batch
+from tracebraid.pipeline.source.batches import sizes_of, to_batch
 from tracebraid.pipeline.source.cluster import Absent, Cluster
 from tracebraid.pipeline.source.damage import DAMAGE, first_readable
 from tracebraid.pipeline.source.partitions import Damaged, Event, Expired, Held, Owner, Start, Truncated
@@ -97,20 +97,7 @@ class KafkaSource:
         if self.clock.monotonic_s() >= self._refresh_at:
             self._subscribe(self.cluster.topics())
         self._moved.clear()
-        messages = self._consume(timeout_s)
-        groups: dict[Place, list[Any]] = {}
-        damaged: dict[Place, str] = {}
-        for message in messages:
-            if message.error() is not None:
-                self._notice(message, damaged)
-                continue
-            place = (message.topic(), message.partition())
-            if place in damaged:
-                continue  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
-            if place in groups:
-                groups[place].append(message)
-            else:
-                groups[place] = [message]
+        groups, damaged = self._grouped(self._consume(timeout_s))
         found = [records for place, group in groups.items() if (records := self._records(place, group)) is not None]
         for place, reason in damaged.items():
             self._fetch_again(place, reason)
@@ -118,6 +105,20 @@ class KafkaSource:
             # Away and back within one poll: which of its messages, an end or damage among them, are of which time cannot be told.
             self._refetch(held.partition, held.next_offset)
         return found
+
+    def _grouped(self, messages: list[Any]) -> tuple[dict[Place, list[Any]], dict[Place, str]]:
+        """Messages by partition, and where damage was found. Most polls hold one partition's, without an error."""
+        kind: Any = type(messages[0]) if messages else None
+        places = list(zip(map(kind.topic, messages), map(kind.partition, messages), strict=True)) if messages else []
+        if len(set(places)) == 1 and not any(map(kind.error, messages)):
+            return {places[0]: messages}, {}
+        groups, damaged = dict[Place, list[Any]](), dict[Place, str]()
+        for message, place in zip(messages, places, strict=True):
+            if message.error() is not None:
+                self._notice(message, damaged)
+            elif place not in damaged:  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
+                groups.setdefault(place, []).append(message)
+        return groups, damaged
 
     def _consume(self, timeout_s: float) -> list[Any]:
         """Messages of about limits.poll_bytes_max. librdkafka bounds a batch by number alone, and large records may follow small ones.
@@ -130,10 +131,10 @@ class KafkaSource:
         while left > 0 and len(messages) < limits.poll_records_max:
             wanted = max(1, min(limits.consume_records_max, left // max([1, *self._largest.values(), *largest.values()])))
             some = self.consumer.consume(wanted, timeout_s)
-            for message in some:
-                topic, size = message.topic() or "", len(message.value() or b"")
-                left -= size
-                largest[topic] = max(largest.get(topic, 0), size)
+            size, of_topic = sizes_of(some)
+            left -= size
+            for topic, one in of_topic.items():
+                largest[topic] = max(largest.get(topic, 0), one)
             messages += some
             timeout_s = until_s - self.clock.monotonic_s()
             if len(some) < wanted or timeout_s <= 0:

@@ -53,7 +53,7 @@ def client(known: Registry, clock: Clock | None = None) -> Schemas:
 
 
 def read(schemas: Schemas, *values: bytes, **options: Any) -> Decoded:
-    return decode(schemas.given(records_of(values, **options)))
+    return decode(schemas.given(records_of(values, **options)), kernels=False)
 
 
 def reasons(decoded: Decoded) -> list[tuple[int, str]]:
