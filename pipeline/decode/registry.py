@@ -27,7 +27,7 @@ from tracebraid.pipeline.decode.raw import decode_raw
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
-from tracebraid.pipeline.decode.walkers.batch import Walked, may_be_walked, walk_records
+from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, Walked, may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, OBJECTS, SPANS, Scratch
 from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
@@ -52,6 +52,8 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 }
 # How a record is read once its encoding is known: read(record, rows).
 Read = Callable[[int, Rows], None]
+# What of OTLP may be walked, by what settings or a header name.
+_KINDS = {"auto": NEITHER, "json": NEITHER, "otlp_proto": PROTOBUF, "otlp_json": JSON, "protobuf": PROTOBUF, "any_json": JSON}
 _WALKED_SHARE = 0.9
 _WALKED = {SPANS: "walked", LOGS: "walked_logs", OBJECTS: "walked_objects"}  # signal → field of Decoded
 _MAY_BE_OF_TRACE = r"^[ \t\pL]"  # what no line of a stack trace begins without
@@ -112,20 +114,20 @@ def _has_traces(decoded: Decoded) -> bool:
 
 
 def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:
-    """What compiled kernels read, records that are OTLP spans or logs in protobuf beyond doubt; and what kept them from it, a fault of ours."""
+    """What compiled kernels read, records that are OTLP spans or logs in protobuf or JSON beyond doubt; and what kept them from it, a fault of ours."""
     values = records.batch.column("value")
-    if records.encoding not in ("auto", "otlp_proto", "json") or not len(values):
+    if records.encoding not in _KINDS or not len(values):
         return [], ""
-    wanted, objects = may_be_walked(values), may_be_object(values)
-    if records.encoding == "auto":
-        for record, named in _named_encodings(records).items():
-            wanted[record] &= named == "protobuf"
-            objects[record] &= named == "any_json"
-    wanted *= records.encoding != "json"
-    objects *= records.encoding != "otlp_proto"
     try:
-        found = walk_records(values, wanted, scratch)
-        logs = walk_json(values, objects, scratch)
+        kinds, objects = may_be_walked(values), may_be_object(values)
+        for record, named in _named_encodings(records).items():
+            kinds[record] *= kinds[record] == _KINDS.get(named)
+            objects[record] &= named == "any_json"
+        if records.encoding != "auto":
+            kinds *= kinds == _KINDS[records.encoding]
+            objects *= records.encoding == "json"
+        found = walk_records(values, kinds, scratch)
+        logs = walk_json(values, objects * (kinds != JSON), scratch)
         return [*found, logs] if logs else found, ""
     except Exception as error:  # the reference decoders read them all
         return [], f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
@@ -143,7 +145,7 @@ def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
 def pieces(records: Records, *, kernels: bool) -> list[Records]:
     """What to decode at once: all of it where kernels will read most; else few enough bytes that their Python objects fit into memory."""
     values = records.batch.column("value")
-    if kernels and records.encoding in ("auto", "otlp_proto") and may_be_walked(values).sum() > _WALKED_SHARE * len(values):
+    if kernels and records.encoding in _KINDS and np.count_nonzero(may_be_walked(values)) > _WALKED_SHARE * len(values):
         return [records]
     return records.split(limits.decode_bytes_max)
 

@@ -1,4 +1,4 @@
-"""All records of a batch that hold OTLP spans, or logs, as protobuf, walked at once.
+"""All records of a batch that hold OTLP spans, or logs, as protobuf or JSON, walked at once.
 
 In: the values of a batch, and which of them may be such records. Out: rows, their resources, and which records they are of.
 Never: a record taken that the reference decoder would refuse, or read otherwise.
@@ -12,15 +12,21 @@ import pyarrow as pa
 
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.groups import WALKED, walk
+from tracebraid.pipeline.decode.walkers.json_text import OPEN
 from tracebraid.pipeline.decode.walkers.log_rows import log_rows
 from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Memory, Scratch
+from tracebraid.pipeline.decode.walkers.otlp_json import STACK, as_protobuf, begins_otlp
 from tracebraid.pipeline.decode.walkers.shared import Shared
 from tracebraid.pipeline.decode.walkers.span_rows import span_rows
 from tracebraid.pipeline.decode.walkers.spelled import spell
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.compiled import compiled
 
+Starts = npt.NDArray[np.int32]
+NEITHER, PROTOBUF, JSON = range(3)  # what a record may be
 _FIRST = 0x0A  # the tag of resource_spans and resource_logs
+_BYTES_MAX = limits.record_bytes_max
 _ROWS = {SPANS: span_rows, LOGS: log_rows}
 
 
@@ -35,31 +41,54 @@ class Walked:
 
 
 def may_be_walked(values: pa.BinaryArray) -> Bytes:
-    """1 for each record that begins as OTLP in protobuf does and is not too large, else 0."""
-    if not values.buffers()[2]:
-        return np.zeros(len(values), np.uint8)
+    """PROTOBUF or JSON for each record that begins as OTLP does there, and is not too large; else NEITHER."""
+    kinds = np.zeros(len(values), np.uint8)
+    if values.buffers()[2]:
+        _note_kinds(*_bytes_of(values), kinds)
+    return kinds
+
+
+def _bytes_of(values: pa.BinaryArray) -> tuple[Bytes, Starts]:
+    """The bytes of all values, one behind the other, and where each begins."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    data, sizes = np.frombuffer(values.buffers()[2], np.uint8), np.diff(offsets)
-    likely = (sizes > 0) & (sizes <= limits.record_bytes_max) & (len(data) > 0)
-    likely[likely] = data[offsets[:-1][likely]] == _FIRST
-    return likely.astype(np.uint8)
+    return np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 
-def walk_records(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch) -> list[Walked]:
-    """`wanted`: 1 for each record of `values` that may be walked. A record holds one signal: those that are no spans are tried as logs, which costs a look."""
-    found, left = [], wanted.copy()
+@compiled
+def _note_kinds(data: Bytes, starts: Starts, kinds: Bytes) -> None:
+    for record in range(len(kinds)):
+        start, stop = starts[record], starts[record + 1]
+        if 0 < stop - start <= _BYTES_MAX:
+            if data[start] == _FIRST:
+                kinds[record] = PROTOBUF
+            elif data[start] == OPEN and begins_otlp(data, start, stop):
+                kinds[record] = JSON
+
+
+def walk_records(values: pa.BinaryArray, kinds: Bytes, scratch: Scratch) -> list[Walked]:
+    """`kinds`: as may_be_walked() says, or NEITHER. A record holds one signal: those that are no spans are tried as logs, which costs a look."""
+    if not kinds.any():
+        return []
+    data, starts = _bytes_of(values)
+    found, left = [], kinds.copy()
+    if (kinds == JSON).any():
+        data, starts = _all_as_protobuf(data, starts, left)
     for signal in (SPANS, LOGS):
-        walked = _walk_signal(values, left, scratch, signal) if left.any() else None
+        walked = _walk_signal(data, starts, left, scratch, signal) if left.any() else None
         if walked:
             found.append(walked)
-            left[walked.records] = 0
+            left[walked.records] = NEITHER
     return found
 
 
-def _walk_signal(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch, signal: int) -> Walked | None:
-    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    data = np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    starts = offsets - offsets[0]
+def _all_as_protobuf(data: Bytes, starts: Starts, kinds: Bytes) -> tuple[Bytes, Starts]:
+    """Of all that may be walked; JSON that may not is NEITHER then."""
+    out, out_starts = np.empty(len(data), np.uint8), np.empty_like(starts)
+    as_protobuf(data, starts, kinds, out, out_starts, np.empty(STACK, np.int64))
+    return out[: out_starts[-1]], out_starts
+
+
+def _walk_signal(data: Bytes, starts: Starts, wanted: Bytes, scratch: Scratch, signal: int) -> Walked | None:
     while True:
         marks = wanted.copy()
         memory = _walked(data, starts, marks, scratch, signal)
@@ -71,10 +100,10 @@ def _walk_signal(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch, signal
         if not broken:
             return Walked(signal, _ROWS[signal](memory, data, spelled, shared), shared.resources(), marks == WALKED)
         wanted = wanted.copy()
-        wanted[list(broken)] = 0  # their values are none, or nest too deep: the others are walked as if these had not been there
+        wanted[list(broken)] = NEITHER  # their values are none, or nest too deep: the others are walked as if these had not been there
 
 
-def _walked(data: Bytes, starts: npt.NDArray[np.int32], marks: Bytes, scratch: Scratch, signal: int) -> Memory:
+def _walked(data: Bytes, starts: Starts, marks: Bytes, scratch: Scratch, signal: int) -> Memory:
     texts, wanted = max(512, len(data) // 512), marks.copy()
     while True:
         memory = scratch.take(len(data), texts)

@@ -45,8 +45,12 @@ TEXTS: list[tuple[dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("value", "text"), TEXTS)
 def test_text_of_an_attribute_and_of_a_body(value: dict[str, Any], text: str | None) -> None:
     log = {"timeUnixNano": "1", "body": value, "attributes": [{"key": "k", "value": value}]}
-    row = decode(records_of([json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [log]}]}]}).encode()])).logs.to_pylist()[0]
-    assert (row["body"], row["attributes"]) == (text, [("k", text)])
+    records = records_of([json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [log]}]}]}).encode()])
+    for kernels in (False, True):
+        decoded = decode(records, kernels=kernels)
+        assert decoded.walked_logs is None or kernels
+        row = (decoded.walked_logs or decoded.logs).to_pylist()[0]
+        assert (row["body"], row["attributes"]) == (text, [("k", text)])
 
 
 def nested(levels: int) -> AnyValue:
