@@ -1,60 +1,87 @@
 """Compiled functions: plain loops over arrays, machine code at their first call, kept on disk between runs.
 
-In: a function that numba can compile. Out: the same, compiled, and run without Python's lock. Never: code that an older version left: numba looks only
-whether the file of a function has changed, not whether what it calls has, so what it keeps is kept under a digest of all sources that kernels may be made of.
-Without a place to keep it, it is made in each process; so it is where what was kept cannot be read, or kept.
+In: a function that numba can compile. Out: the same, compiled, and run without Python's lock. Never: code that an older version left: it is kept under a
+digest of all sources that kernels may be made of, and of what compiles them. Without a place to keep it, it is made in each process; so it is where what was
+kept cannot be read, or kept. What is kept is run without numba, whose import alone costs more than decoding a hundred thousand spans.
 """
 
+import threading
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property, update_wrapper
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar, cast
 
-import numba
-from numba.core.caching import FunctionCache
-
 from tracebraid.pipeline.kernel.environment import cache_directory
+from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, kind_of, load, read_code, write_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_njit, _config, _Cache = cast(Any, numba.njit), cast(Any, numba.config), cast(Any, FunctionCache)  # numba has no types
 _SOURCES = ("pipeline/kernel", "pipeline/decode/walkers", "schemas")  # compiled functions live in the first two, and read constants of the third
+_SUFFIX = ".kernel"
+_lock = threading.RLock()  # compilers are not for several threads
 
 
-class _Kept(_Cache):  # type: ignore[misc, valid-type]
-    """numba's files, where one that a power cut or a full disk left half written costs a compilation and no more; numba's own would raise at each start."""
+class Kernel:
+    """One function; from Python its machine code is called, to other kernels it is what numba makes of it. made: how often it was compiled here."""
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # what unpickling raises is no closed list
-            with suppress(OSError):
-                self.flush()
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self._function, self._natives, self.made = function, dict[tuple[Kind, ...], Native](), 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        kinds = tuple([kind_of(argument) for argument in arguments])
+        native = self._natives.get(kinds)
+        return (native or self._load(kinds))(arguments)
+
+    @cached_property
+    def dispatcher(self) -> Any:
+        from tracebraid.pipeline.kernel.compiling import dispatcher
+
+        return dispatcher(self._function)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """How numba asks what a kernel is that another one calls."""
+        from tracebraid.pipeline.kernel.compiling import type_of
+
+        return type_of(self.dispatcher)
+
+    def _load(self, kinds: tuple[Kind, ...]) -> Native:
+        with _lock:
+            if kinds not in self._natives:
+                place = self._place(kinds)
+                code = read_code(place) if place else None
+                self._natives[kinds] = load(code or self._made(kinds, place), kinds)
+            return self._natives[kinds]
+
+    def _made(self, kinds: tuple[Kind, ...], place: Path | None) -> Code:
+        from tracebraid.pipeline.kernel.compiling import compile_kernel
+
+        self.made += 1
+        code = compile_kernel(self.dispatcher, kinds)
+        if place:
+            write_code(place, code)
+        return code
+
+    def _place(self, kinds: tuple[Kind, ...]) -> Path | None:
+        directory = kept_at()
+        if directory is None:
             return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(sig, data)
+        name = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__name__}"
+        return directory / f"{name}-{sha256(repr(kinds).encode()).hexdigest()[:12]}{_SUFFIX}"
 
 
 def compiled(function: Function) -> Function:
-    """Without Python's lock, and without counting references (`_nrt`): so it can allocate nothing, and to be given an array costs nothing."""
-    made, place = _njit(nogil=True, _nrt=False)(function), kept_at()
-    if place is not None:
-        before, _config.CACHE_DIR = _config.CACHE_DIR, str(place)
-        try:
-            made._cache = _Kept(function)  # as cache=True does
-        finally:
-            _config.CACHE_DIR = before
-    return cast(Function, made)
+    """Without Python's lock, and without counting references: so it can allocate nothing, and to be given an array costs nothing."""
+    return cast(Function, Kernel(function))
 
 
 @cache
 def kept_at() -> Path | None:
     """Where machine code is kept; None where nothing can be."""
-    digest, directory = sha256(numba.__version__.encode()), cache_directory()
+    digest, directory = sha256(f"{version('numba')} {version('llvmlite')} {host()}".encode()), cache_directory()
     root = Path(__file__).parents[2]
     sources = [source for folder in _SOURCES for source in sorted((root / folder).glob("*.py"))]
     if directory is None or not sources:  # no sources: they are in an archive, and nothing would tell one version from another
@@ -73,4 +100,4 @@ def kept_at() -> Path | None:
 def is_kept() -> bool:
     """Whether another run has compiled before: what follows then takes no time."""
     place = kept_at()
-    return place is not None and any(place.rglob("*.nbi"))
+    return place is not None and any(place.glob(f"*{_SUFFIX}"))

@@ -1,0 +1,66 @@
+"""Kernels → machine code, by numba. Imported only where nothing was kept.
+
+In: a function and the kinds of its arguments. Out: an object file's bytes, which need nothing of numba when they run. Never: code that calls what is not in
+it, or that takes its arguments otherwise than pipeline/kernel/machine_code.py hands them over: both are looked at here, once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numba
+import numpy as np
+from numba.core import compiler
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+from tracebraid.pipeline.kernel.machine_code import ARRAY, BOOL, INTEGER, Code, Kind, slots
+
+_numba, _compiler, _target, _lock = cast(Any, numba), cast(Any, compiler), cast(Any, cpu_target), cast(Any, global_compiler_lock)  # numba has no types
+_OPTIONS = {"nopython": True, "nogil": True, "_nrt": False}
+_OF_C = frozenset({"memset", "memcpy", "memmove"})
+_RETURNS = {"none": "none", "bool": "bool", "int64": "int64", "uint64": "int64"}
+
+
+def dispatcher(function: Callable[..., Any]) -> Any:
+    """The function as numba has it, for kernels that call it."""
+    return _numba.njit(nogil=True, _nrt=False)(function)
+
+
+def type_of(made: Any) -> Any:
+    return _numba.types.Dispatcher(made)
+
+
+def compile_kernel(made: Any, kinds: Sequence[Kind]) -> Code:
+    """Machine code of the function alone, with all that it calls, without what would call it from Python."""
+    types = tuple(_numba_type(kind) for kind in kinds)
+    flags = _compiler.Flags()
+    _target.options.parse_as_flags(flags, _OPTIONS)
+    flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
+    with _lock:
+        found = _compiler.compile_extra(
+            _target.typing_context, _target.target_context, made.py_func, types, None, flags, {}, pipeline_class=made._compiler.pipeline_class
+        )
+        found.library._ensure_finalized()
+        module, name = found.library._final_module, found.fndesc.llvm_func_name
+        _check(module, module.get_function(name), kinds, str(made.py_func))
+        data = found.library._codegen._tm.emit_object(module)
+    return Code(name, _RETURNS[str(found.signature.return_type)], bytes(data))
+
+
+def _numba_type(kind: Kind) -> Any:
+    types = _numba.types
+    if kind[0] == ARRAY:
+        of, dimensions, contiguous, writable = kind[1:]
+        return types.Array(_numba.from_dtype(np.dtype(of)), dimensions, "C" if contiguous else "A", readonly=not writable)
+    if kind[0] in (INTEGER, BOOL):
+        return types.int64 if kind[0] == INTEGER else types.boolean
+    return types.BaseTuple.from_types(tuple(_numba_type(each) for each in kind[1:]))
+
+
+def _check(module: Any, function: Any, kinds: Sequence[Kind], name: str) -> None:
+    missing = [each.name for each in module.functions if each.is_declaration and not each.name.startswith("llvm.") and each.name not in _OF_C]
+    if missing:
+        raise TypeError(f"{name} calls {missing}, which is not in its machine code")
+    wanted = 2 + sum(len(slots(kind)) for kind in kinds)  # where the result goes, and an exception
+    if len(list(function.arguments)) != wanted:
+        raise TypeError(f"{name} takes {len(list(function.arguments))} words, {wanted} are handed over")
