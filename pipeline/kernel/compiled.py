@@ -51,10 +51,16 @@ class Kernel:
     def _load(self, kinds: tuple[Kind, ...]) -> Native:
         with _lock:
             if kinds not in self._natives:
-                place = self._place(kinds)
-                code = read_code(place) if place else None
-                self._natives[kinds] = load(code or self._made(kinds, place), kinds)
+                self._natives[kinds] = self._native(kinds)
             return self._natives[kinds]
+
+    def _native(self, kinds: tuple[Kind, ...]) -> Native:
+        place = self._place(kinds)
+        code = read_code(place) if place else None
+        try:
+            return load(code or self._made(kinds, place), kinds)
+        except Exception:  # a numba that does these things otherwise than those we tried: it calls what it compiles by itself, and keeps nothing
+            return lambda arguments: self.dispatcher(*arguments)
 
     def _made(self, kinds: tuple[Kind, ...], place: Path | None) -> Code:
         from tracebraid.pipeline.kernel.compiling import compile_kernel

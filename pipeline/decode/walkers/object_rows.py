@@ -15,7 +15,7 @@ from tracebraid.pipeline.decode.walkers.batch import Walked
 from tracebraid.pipeline.decode.walkers.gather import maps
 from tracebraid.pipeline.decode.walkers.memory import Ints, Memory, Scratch
 from tracebraid.pipeline.decode.walkers.objects import DECIMALS, LEVELS_MAX, VALUES, WALKED, walk_objects
-from tracebraid.pipeline.decode.walkers.values import put_view
+from tracebraid.pipeline.decode.walkers.values import put_views
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.held import nothing
@@ -24,7 +24,6 @@ from tracebraid.schemas.table import ATTRIBUTES, CODED, STRING
 
 Bools = npt.NDArray[np.bool_]
 _FIRST = 0x7B
-_INLINE = 12  # bytes that a view holds itself
 # Names at the top of an object that make it, beside others, something else than a log: see envelope.py and sniff.py.
 _OTHERS = frozenset(
     {
@@ -122,8 +121,10 @@ def _spell(memory: Memory, data: Bytes) -> tuple[bytes, list[int]]:
     hard = memory.hard
     items = memory.items(0).reshape(-1)
     others = [hard[hard[:, m.H_LIST] == VALUES], _respelled(data, hard[hard[:, m.H_LIST] == DECIMALS])]
-    known: dict[bytes, str | None] = {}
-    out, place, broken = [], 0, []
+    known: dict[bytes, bytes | None] = {}
+    texts: list[bytes] = []
+    places: list[int] = []
+    broken: list[int] = []
     for item, start, length in np.concatenate(others)[:, [m.H_ITEM, m.H_START, m.H_LENGTH]].tolist():
         value = data[start : start + length].tobytes()
         if value not in known:
@@ -131,14 +132,14 @@ def _spell(memory: Memory, data: Bytes) -> tuple[bytes, list[int]]:
         text = known[value]
         if text is None:
             broken.append(item)
-            continue
-        spelled = np.frombuffer(text.encode(), np.uint8)
-        put_view(items, item * m.ITEM, spelled, 0, len(spelled), 1)
-        if len(spelled) > _INLINE:
-            items[item * m.ITEM + m.I_HIGH] = 1 | place << 32
-            out.append(spelled.tobytes())
-            place += len(spelled)
-    return b"".join(out), broken
+        else:
+            texts.append(text)
+            places.append(item)
+    out = b"".join(texts)
+    if texts:
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        put_views(items, np.column_stack([np.array(places), np.cumsum(lengths) - lengths, lengths]), np.frombuffer(out, np.uint8), 1)
+    return out, broken
 
 
 def _respelled(data: Bytes, hard: Ints) -> Ints:
@@ -159,9 +160,10 @@ def _respelled(data: Bytes, hard: Ints) -> Ints:
     return hard[np.fromiter((before != after for before, after in pairs), np.bool_, len(hard))]
 
 
-def _spelled(value: bytes) -> str | None:
+def _spelled(value: bytes) -> bytes | None:
     try:
         parsed = parse(value)
-        return dump(parsed) if isinstance(parsed, (dict, list)) else scalar(parsed)
+        text = dump(parsed) if isinstance(parsed, (dict, list)) else scalar(parsed)
     except (Inexact, NotJson):
         return None
+    return None if text is None else text.encode()

@@ -16,7 +16,7 @@ from tracebraid.pipeline.decode.otlp_proto import unfold
 from tracebraid.pipeline.decode.rows import DecodeError
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.memory import Memory
-from tracebraid.pipeline.decode.walkers.values import put_view
+from tracebraid.pipeline.decode.walkers.values import put_views
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 
 # Protobuf's parser counts levels from the record on. A value lies up to six deep (an event's attribute), and one of fewer bytes cannot make the rest.
@@ -34,11 +34,11 @@ def spell(memory: Memory, data: Bytes) -> tuple[bytes, set[int]]:
     if broken:
         return b"", broken
     known = [found or b"" for found in rendered]
-    out, lists, place = b"".join(known), [memory.items(which) for which in range(3)], 0
-    whole = np.frombuffer(out, np.uint8)
-    for each, found in zip(hard, known, strict=True):
-        put_view(lists[each[m.H_LIST]].reshape(-1), each[m.H_ITEM] * m.ITEM, whole, place, len(found), 2)
-        place += len(found)
+    out, table = b"".join(known), memory.hard
+    lengths = np.fromiter(map(len, known), np.int64, len(known))
+    places = np.column_stack([table[:, m.H_ITEM], np.cumsum(lengths) - lengths, lengths])
+    for which in range(3):
+        put_views(memory.items(which).reshape(-1), places[table[:, m.H_LIST] == which], np.frombuffer(out, np.uint8), 2)
     return out, broken
 
 

@@ -21,6 +21,7 @@ from tracebraid.pipeline.decode.walkers.memory import (
     I_HIGH,
     I_KEY,
     I_LOW,
+    ITEM,
     K_LENGTH,
     K_LIST,
     K_NAME,
@@ -80,6 +81,13 @@ def put_view(memory: Ints, item: Number, data: Bytes, start: Number, length: Num
         high &= (np.int64(1) << (8 * (length - 4))) - 1
     memory[item + I_LOW] = np.int64(length) | low << 32
     memory[item + I_HIGH] = high
+
+
+@compiled
+def put_views(items: Ints, places: Ints, data: Bytes, buffer: Number) -> None:
+    """Views of many texts: `places` holds [item, start, length] of each in `data`. A call from Python costs what a hundred of these do."""
+    for row in range(len(places)):
+        put_view(items, places[row, 0] * ITEM, data, places[row, 1], places[row, 2], buffer)
 
 
 @compiled

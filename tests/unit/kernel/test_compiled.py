@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.compiling import compile_kernel
 from tracebraid.pipeline.kernel.environment import cache_directory
+from tracebraid.pipeline.kernel.machine_code import kind_of
 
 PROGRAM = """
 import sys
@@ -96,9 +98,12 @@ def _divided(one: Any, other: Any) -> Any:
     return one // other
 
 
-def test_machine_code_that_calls_what_is_not_in_it_is_not_made() -> None:
+def test_machine_code_that_calls_what_is_not_in_it_is_not_made_and_numba_calls_it() -> None:
+    printing: Any = _printing
     with pytest.raises(TypeError, match="not in its machine code"):
-        _printing(1)
+        compile_kernel(printing.dispatcher, (kind_of(1),))
+    assert _printing(1) is None
+    assert printing.made == 1
 
 
 @compiled
