@@ -33,7 +33,7 @@ lint: $(VENV)/lint  ## formatting, lint and types
 bench: $(VENV)/test  ## the measurements
 	@$(RUN)/python -m benchmarks $(ARGS)
 
-fuzz: $(VENV)/test  ## compiled walkers against the reference decoders on 2 million inputs; ARGS='--bounds', ARGS='--mode others'
+fuzz: $(VENV)/test  ## compiled walkers against the reference decoders on 2 million inputs; ARGS='--bounds', ARGS='--mode objects', ARGS='--mode others'
 	@$(RUN)/python -m tests.fuzz $(ARGS)
 
 torture: $(VENV)/test  ## consumers of a real broker killed at every step, for about 20 minutes; ARGS='--kills 50 --seed 7'

@@ -34,6 +34,7 @@ from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zi
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
+from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.schemas.table import INT32
 
@@ -52,11 +53,12 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 }
 # How a record is read once its encoding is known: read(record, rows).
 Read = Callable[[int, Rows], None]
+Numbers = npt.NDArray[np.int32]  # of records
 # What of OTLP may be walked, by what settings or a header name.
 _KINDS = {"auto": NEITHER, "json": NEITHER, "otlp_proto": PROTOBUF, "otlp_json": JSON, "protobuf": PROTOBUF, "any_json": JSON}
 _WALKED_SHARE = 0.9
 _WALKED = {SPANS: "walked", LOGS: "walked_logs", OBJECTS: "walked_objects"}  # signal → field of Decoded
-_MAY_BE_OF_TRACE = r"^[ \t\pL]"  # what no line of a stack trace begins without
+_NO_RECORDS = np.empty(0, np.int32)
 _AS_THEY_ARE = frozenset({"text", "raw"})  # nothing is taken off their records, neither compression nor a frame
 _NONE: Mapping[int, str] = {}
 _BLANK = b" \t\r\n"
@@ -84,8 +86,9 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
     walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
     decoded = _finished(records, walked)
-    if _has_traces(decoded) and any(each.signal == OBJECTS for each in walked):
-        walked = [each for each in walked if each.signal != OBJECTS]
+    beside = _before_texts(decoded, walked)
+    if len(beside):
+        walked = [_without(each, beside) if each.signal == OBJECTS else each for each in walked]
         decoded = _finished(records, walked)
     for each in walked:
         decoded = _with_walked(decoded, each)
@@ -103,14 +106,23 @@ def _finished(records: Records, walked: list[Walked]) -> Decoded:
         return _read_all(records, _unfinished(records, done), done).finish()
 
 
-def _has_traces(decoded: Decoded) -> bool:
-    """Whether a line that nothing is known of may be one of a stack trace; it is then of the log before it: log objects must be read with such lines."""
-    logs = decoded.logs
-    if logs.column("body").null_count == logs.num_rows:
-        return False
+def _before_texts(decoded: Decoded, walked: list[Walked]) -> Numbers:
+    """Log objects that stand right before a line of which nothing is known: it may be of their stack trace, so the reference reads both."""
+    logs, objects = decoded.logs, next((each.rows.column("record").to_numpy() for each in walked if each.signal == OBJECTS), _NO_RECORDS)
+    if not len(objects) or logs.column("body").null_count == logs.num_rows:
+        return _NO_RECORDS
     facts = np.diff(decoded.resources.column("attributes").offsets.to_numpy())
-    unknown = pa.array((facts == 0)[logs.column("resource").to_numpy()])
-    return bool(pc.any(pc.and_(unknown, pc.match_substring_regex(logs.column("body"), _MAY_BE_OF_TRACE))).as_py())
+    unknown = (facts == 0)[logs.column("resource").to_numpy()] & logs.column("body").is_valid().to_numpy(zero_copy_only=False)
+    places = np.searchsorted(objects, logs.column("record").to_numpy()[unknown])
+    found: Numbers = objects[np.unique(places[places > 0]) - 1]
+    return found
+
+
+def _without(walked: Walked, records: Numbers) -> Walked:
+    kept = ~np.isin(walked.rows.column("record").to_numpy(), records)
+    mask = walked.records.copy()
+    mask[records] = False
+    return replace(walked, rows=take_rows(walked.rows, np.flatnonzero(kept)), records=mask)
 
 
 def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:

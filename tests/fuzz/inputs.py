@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from tests.fuzz.messages import spans_message, tagged, varint
+from tests.fuzz.objects import log_object
 from tests.property.test_otlp import SEEDS
 from tests.property.test_spans_mutated import WHOLE, odd
 from tracebraid.pipeline.decode.registry import DECODERS
@@ -95,6 +96,18 @@ def span_batch(chance: Random) -> tuple[list[bytes | None], str]:
         else:
             values.append(chance.choice((b"", None)))
     return values, chance.choice(("auto", "auto", "otlp_proto"))
+
+
+def object_batch(chance: Random) -> tuple[list[bytes | None], str]:
+    """Log objects, whole and changed, and other records between."""
+    made = [log_object(chance) for _ in range(chance.choice(SIZES))]
+    for place in range(len(made)):
+        draw = chance.random()
+        if draw < 0.3:
+            made[place] = changed(made[place], chance, made)
+        elif draw < 0.33:
+            made[place] = chance.choice(_OTHERS)
+    return list(made), chance.choice(("auto", "auto", "json"))
 
 
 def other_batch(chance: Random) -> tuple[list[bytes | None], str]:

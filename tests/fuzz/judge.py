@@ -17,6 +17,7 @@ from tests.property.test_otlp import SEEDS
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.decode.walkers.batch import may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Scratch
+from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
 from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.batch import normalize
@@ -42,7 +43,7 @@ def as_the_reference(values: Values, encoding: str) -> tuple[str, Counter[str]]:
     if not why:
         why = difference(_normalized(records, decoded), _normalized(records, expected))
         why = why or _unequal("what was dropped", dict(decoded.dropped), dict(expected.dropped))
-    walked = sum(len(set(rows.column("record").to_pylist())) for rows in (decoded.walked, decoded.walked_logs) if rows)
+    walked = sum(len(set(rows.column("record").to_pylist())) for rows in (decoded.walked, decoded.walked_logs, decoded.walked_objects) if rows)
     rejected = expected.rejects.num_rows
     return why, Counter(inputs=len(values), walked=walked, rejected=rejected, left=len(values) - walked - rejected)
 
@@ -87,10 +88,17 @@ def _used_memory(records: Records, decoded: Decoded) -> str:
     """The walkers without `decode` around them, in memory that another batch has used."""
     values = records.batch.column("value")
     wanted, scratch = may_be_walked(values), Scratch()
-    if not wanted.any():
-        return ""
     backwards = values.take(pa.array(range(len(values) - 1, -1, -1)))
     walk_records(backwards, may_be_walked(backwards), scratch)
+    if records.encoding == "json":
+        walk_json(backwards, may_be_object(backwards), scratch)
+        objects = walk_json(values, may_be_object(values), scratch)
+        before, after = (
+            {row["record"]: row["attributes"] for row in rows.to_pylist()} if rows else {} for rows in (decoded.walked_objects, objects and objects.rows)
+        )
+        return _unequal(
+            "log objects in memory that was used before", {record: after.get(record) for record in before}, before
+        )  # those before lines of text are left
     again = {each.signal: each.rows for each in walk_records(values, wanted, scratch)}
     for signal, before in ((SPANS, decoded.walked), (LOGS, decoded.walked_logs)):
         rows = again.get(signal)

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.fuzz.inputs import other_batch, span_batch
+from tests.fuzz.inputs import object_batch, other_batch, span_batch
 from tests.fuzz.judge import Judge, Values, as_always, as_the_reference, judged
 
 Make = Callable[[Random], tuple[list[bytes | None], str]]
-MODES: dict[str, tuple[Make, Judge]] = {"spans": (span_batch, as_the_reference), "others": (other_batch, as_always)}
+MODES: dict[str, tuple[Make, Judge]] = {
+    "spans": (span_batch, as_the_reference),
+    "objects": (object_batch, as_the_reference),
+    "others": (other_batch, as_always),
+}
 WALKED_SHARE_MIN = 0.15  # of the inputs: where fewer are walked, the walkers have not been tried
 _TRIES = 400  # to make an input smaller
 _HANGS_S = 300  # so long for a task: then it is at a loop without an end

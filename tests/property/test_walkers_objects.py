@@ -168,6 +168,7 @@ def _same(values: list[bytes], encoding: str = "auto", formats: list[FormatSetti
 @example([b'{"msg":"x","n":' + n + b"}" for n in (b"-0", b"-0.0", b"1.50", b"1e5", b"0.00001", b"123456789012345678901", b"9007199254740993.0")], "json")
 @example([b'{"msg":{"a":1}}', b'{"msg":"\\ud800"}', b'{"m\\u0073g":"\\ud83d\\ude00"}', b'{"msg":"\\u0000"}', b'{"msg":"\xff"}'], "auto")
 @example([b'{"msg":"a"}', b"\tat b.c(D.java:1)", b'{"msg":"c"}'], "auto")
+@example([b"java.lang.Error: no", b'{"msg":"a"}', b'{"msg":"b"}', b"\tat b.c(D.java:1)", b"\tat b.c(D.java:2)", b'{"msg":"c"}'], "auto")
 @example([b'{"a":' * 7 + b"1" + b"}" * 7, b'{"a":' * 9 + b"1" + b"}" * 9, b'{"a":' * 60 + b"1" + b"}" * 60, b'{"a":' * 65 + b"1" + b"}" * 65], "auto")
 def test_same_rows_as_the_reference(values: list[bytes], encoding: str) -> None:
     _same(values, encoding)
