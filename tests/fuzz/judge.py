@@ -15,7 +15,7 @@ import pyarrow as pa
 from tests.batches import FIRST_OFFSET, records_of
 from tests.property.test_otlp import SEEDS
 from tracebraid.pipeline.decode.registry import decode
-from tracebraid.pipeline.decode.walkers.batch import may_be_walked, walk_records
+from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Scratch
 from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
 from tracebraid.pipeline.kernel.held import plain
@@ -88,6 +88,8 @@ def _used_memory(records: Records, decoded: Decoded) -> str:
     """The walkers without `decode` around them, in memory that another batch has used."""
     values = records.batch.column("value")
     wanted, scratch = may_be_walked(values), Scratch()
+    if records.encoding != "auto":
+        wanted[wanted != {"otlp_proto": PROTOBUF, "otlp_json": JSON}.get(records.encoding)] = NEITHER
     backwards = values.take(pa.array(range(len(values) - 1, -1, -1)))
     walk_records(backwards, may_be_walked(backwards), scratch)
     if records.encoding == "json":

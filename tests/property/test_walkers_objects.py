@@ -207,12 +207,12 @@ def test_same_rows_of_real_libraries(folder: Path) -> None:
 
 def test_most_of_what_arrives_is_walked() -> None:
     line = {"level": "info", "ts": 1700000000.1234567, "msg": 'a "b"\n', "trace_id": TRACE, "user": {"id": 5, "tags": ["x"]}, "took": 0.123456789, "none": None}
-    decoded = decode(records_of([orjson.dumps(line)] * 3 + [b'{"log":"1 x","stream":"stdout"}', b'{"message":{"a":1}}', b'{"a":1,"a":2}']))
+    decoded = decode(records_of([b'{"log":"1 x","stream":"stdout"}', *[orjson.dumps(line)] * 3, b'{"message":{"a":1}}', b'{"a":1,"a":2}']))
     assert decoded.walked_objects is not None
     assert (decoded.walked_objects.num_rows, decoded.logs.num_rows) == (3, 3)
     flat = [("level", "info"), ("ts", "1700000000.1234567"), ("msg", 'a "b"\n'), ("trace_id", TRACE), ("user.id", "5"), ("user.tags", '["x"]')]
     assert decoded.walked_objects.column("attributes").to_pylist() == [[*flat, ("took", "0.123456789"), ("none", None)]] * 3
-    assert decoded.walked_objects.column("record").to_pylist() == [0, 1, 2]
+    assert decoded.walked_objects.column("record").to_pylist() == [1, 2, 3]
 
 
 @settings(max_examples=500)
