@@ -14,7 +14,7 @@ from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.batch import Walked
 from tracebraid.pipeline.decode.walkers.gather import maps
 from tracebraid.pipeline.decode.walkers.memory import Ints, Memory, Scratch
-from tracebraid.pipeline.decode.walkers.objects import DECIMALS, LEVELS_MAX, VALUES, WALKED, walk_objects
+from tracebraid.pipeline.decode.walkers.objects import DECIMALS, LEVELS_MAX, VALUES, WALKED, compare_lists, walk_objects, write_list
 from tracebraid.pipeline.decode.walkers.values import put_views
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel import limits
@@ -146,18 +146,15 @@ def _respelled(data: Bytes, hard: Ints) -> Ints:
     """The decimals among `hard` that orjson does not spell as they are: most are."""
     if not len(hard):
         return hard
-    starts, lengths = hard[:, m.H_START], hard[:, m.H_LENGTH]
-    places = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths + 1)[:-1]]), lengths + 1) + np.arange(int((lengths + 1).sum()))
-    joined = data[np.minimum(places, len(data) - 1)]
-    ends = np.cumsum(lengths + 1) - 1
-    joined[ends] = 0x2C
-    joined[-1] = 0x5D
-    text = b"[" + joined.tobytes()
+    out = np.empty(int(hard[:, m.H_LENGTH].sum()) + len(hard) + 1, np.uint8)
+    write_list(data, hard, out)
+    text = out.tobytes()
     spelled = orjson.dumps(orjson.loads(text))
     if spelled == text:
         return hard[:0]
-    pairs = zip(text[1:-1].split(b","), spelled[1:-1].split(b","), strict=True)
-    return hard[np.fromiter((before != after for before, after in pairs), np.bool_, len(hard))]
+    others = np.zeros(len(hard), np.bool_)
+    compare_lists(out, np.frombuffer(spelled, np.uint8), others)
+    return hard[others]
 
 
 def _spelled(value: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tracebraid.pipeline.decode.walkers.cells import ATTRIBUTES_MAX
 from tracebraid.pipeline.decode.walkers.json_text import (
     CLOSE,
+    CLOSE_LIST,
     COLON,
     COMMA,
     DECIMAL,
@@ -255,3 +256,33 @@ def _is_shortest(data: Bytes, at: Number, end: Number) -> Number:
     if ends_as_zero and end - point == 2 and digits:
         return digits <= _DIGITS_MAX  # 3.0
     return 0 < digits <= _DIGITS_MAX and zeros <= _ZEROS_MAX and not ends_as_zero
+
+
+@compiled
+def write_list(data: Bytes, hard: Ints, out: Bytes) -> None:
+    """A JSON list of the values that rows of `hard` tell of, into `out`, which is as long as they and a byte for each are, and one."""
+    out[0], to = OPEN_LIST, 1
+    for row in range(len(hard)):
+        start = hard[row, H_START]
+        for at in range(start, start + hard[row, H_LENGTH]):
+            out[to] = byte_at(data, at)
+            to += 1
+        out[to] = COMMA
+        to += 1
+    out[to - 1] = CLOSE_LIST
+
+
+@compiled
+def compare_lists(one: Bytes, other: Bytes, differ: npt.NDArray[np.bool_]) -> None:
+    """Which items of two JSON lists of as many numbers each are spelled otherwise."""
+    at = to = 1
+    for item in range(len(differ)):
+        differs = False
+        while at < len(one) - 1 and to < len(other) - 1 and one[at] == other[to] and one[at] != COMMA:
+            at, to = at + 1, to + 1
+        while at < len(one) - 1 and one[at] != COMMA:
+            at, differs = at + 1, True
+        while to < len(other) - 1 and other[to] != COMMA:
+            to, differs = to + 1, True
+        differ[item] = differs
+        at, to = at + 1, to + 1
