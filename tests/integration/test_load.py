@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from tests.brokers.kafka import Broker, free_ports
 from tracebraid.jobs.loading import Loading, load_onto_topic
 from tracebraid.jobs.main import tracebraid
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError, UsageError
 from tracebraid.pipeline.kernel.records import Records
@@ -96,7 +97,8 @@ def test_wrong_use_is_told(broker: Broker, tmp_path: Path, arguments: list[str])
         load(broker, tmp_path / "a", *arguments)
 
 
-def test_a_missing_file_and_a_missing_broker_are_one_line(broker: Broker, tmp_path: Path) -> None:
+def test_a_missing_file_and_a_missing_broker_are_one_line(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "broker_wait_s", 1.0)
     with pytest.raises(TracebraidError, match="No such file"):
         load(broker, tmp_path / "none", "--topic", "t")
     (tmp_path / "a").write_bytes(b"{}")

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from tests.brokers.kafka import Broker, free_ports
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.records import Partition, Records
@@ -149,7 +150,8 @@ def test_a_missing_topic_is_one_line_and_moves_no_offset(broker: Broker, source:
     publisher.close()
 
 
-def test_no_broker_is_one_line_soon() -> None:
+def test_no_broker_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "broker_wait_s", 1.0)
     with pytest.raises(TracebraidError, match="connecting to Kafka: no broker answers"):
         Publisher.transactional({"bootstrap.servers": f"127.0.0.1:{free_ports(1)[0]}"}, "g")
 
