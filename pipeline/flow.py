@@ -11,7 +11,8 @@ only inside the transaction that carries rejects, partial windows and watermarks
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
    would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
-3. decode, normalize, redact: pure. rows in = kept + rejected + dropped, or normalize raises. No sink sees a row that is not redacted.
+3. decode, normalize, redact (transform.py): pure. rows in = kept + rejected + dropped; a record over which ours fails is a reject, alone. No sink sees a row
+   that is not redacted.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
    encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
@@ -31,7 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from tracebraid.pipeline.decode.registry import DECODER_VERSION, Scratch, decode, pieces
+from tracebraid.pipeline.decode.registry import DECODER_VERSION, pieces
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.backoff import Backoff
 from tracebraid.pipeline.kernel.clock import Clock
@@ -39,10 +40,8 @@ from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError
 from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
-from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
-from tracebraid.pipeline.redact.rows import redact
 from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
@@ -54,6 +53,7 @@ from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held
 from tracebraid.pipeline.store.totals import Totals
 from tracebraid.pipeline.stream import OpenStream
+from tracebraid.pipeline.transform import Transform
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Flow:
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
-        self.last_lake_s, self._aside, self._scratch = clock.monotonic_s(), ThreadPoolExecutor(1, "encode"), Scratch()
+        self.last_lake_s, self._aside, self._transform = clock.monotonic_s(), ThreadPoolExecutor(1, "encode"), Transform(settings)
 
     @property
     def records_read(self) -> int:
@@ -102,18 +102,16 @@ class Flow:
 
     def take(self, records: Records) -> None:
         """Send one batch through the stages to the sinks that do not hold it yet."""
-        progress, settings = self.progress.get(records.partition), self.settings
+        progress = self.progress.get(records.partition)
         if progress is None:
             return  # revoked since it was read: its next owner replays it
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            decoded = decode(self.schemas.given(piece), kernels=settings.ingest.kernels, scratch=self._scratch)
-            rows = normalize(piece, decoded, now_us=self.clock.unix_micro(), tenant_header=settings.ingest.tenant_header, formats=settings.formats)
-            normalized = redact(rows, settings)
-            if piece.first_offset >= progress.lake_next:
-                self.cycle.add(piece, decoded, normalized, progress.held, progress.lake_next)
-                self.metrics.count_read(piece, decoded, normalized)
-            if self.stream is not None and self.streaming and piece.first_offset >= progress.stream_next:
-                self.stream.add(piece, normalized)
+            for made in self._transform.pieces(self.schemas.given(piece), self.clock.unix_micro()):
+                if made.records.first_offset >= progress.lake_next:
+                    self.cycle.add(made.records, made.decoded, made.rows, progress.held, progress.lake_next)
+                    self.metrics.count_read(made.records, made.decoded, made.rows)
+                if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
+                    self.stream.add(made.records, made.rows)
 
     # 4. Lake.
 

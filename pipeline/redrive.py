@@ -1,6 +1,6 @@
-"""Rejects sent again: query → source → decode → publish.
+"""Rejects sent again: query → source → transform → publish.
 
-In: rejects of a lake, a filter. Out: what the decoders would make of each now; with `apply`, the records on their topic once more. Never: a
+In: rejects of a lake, a filter. Out: what would become of each now; with `apply`, the records on their topic once more. Never: a
 reject sent twice, a value that is cut, a record whose other rows the lake holds already.
 
 1. Fence: the one re-drive with these markers is this one, and what an earlier one left open is committed or aborted once this is done.
@@ -19,7 +19,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import OwnershipLost, TracebraidError, UsageError
@@ -34,6 +33,7 @@ from tracebraid.pipeline.query.statement import question
 from tracebraid.pipeline.source.again import Again
 from tracebraid.pipeline.source.schemas import Schemas
 from tracebraid.pipeline.source.topics import settings_of
+from tracebraid.pipeline.transform import Transform
 from tracebraid.schemas.records import RECORDS
 
 COLUMNS = (
@@ -159,6 +159,7 @@ class Judge:
     def __init__(self, settings: Settings, wanted: Redrive, source: Again, sender: "Sender") -> None:
         self.settings, self.wanted, self.source, self.sender = settings, wanted, source, sender
         self.schemas = Schemas(settings.schema_registry, sender.clock)
+        self._transform = Transform(settings, kernels=False)  # for a few records
 
     def judge(self, rows: Sequence[Row]) -> Iterator[Judged]:
         """In the order of `rows`, which is that of their topics."""
@@ -216,9 +217,12 @@ class Judge:
         settings = settings_of(topic, self.settings.topics)
         encoding = self.wanted.encoding or (settings.encoding if settings else "auto")
         records = Records(Partition("", topic, "", 0), pa.record_batch(columns, schema=RECORDS), encoding)
-        made = decode(self.schemas.given(records), kernels=False)  # a few records; and all rows then stand in the same two batches
-        spans, logs = Counter(made.spans.column("record").to_pylist()), Counter(made.logs.column("record").to_pylist())
-        refused = dict(zip(made.rejects.column("record").to_pylist(), made.rejects.column("reason").to_pylist(), strict=True))
+        spans, logs, refused = Counter[int](), Counter[int](), dict[int, str]()
+        for made in self._transform.pieces(self.schemas.given(records), self.sender.clock.unix_micro()):
+            rejects = made.rows.rejects
+            spans.update(made.rows.spans.column("kafka_offset").to_pylist())
+            logs.update(made.rows.logs.column("kafka_offset").to_pylist())
+            refused |= zip(rejects.column("kafka_offset").to_pylist(), rejects.column("reason").to_pylist(), strict=True)
         for record in range(len(messages)):
             rows = spans[record] + logs[record]
             verdict = "rows" if rows else f"rejected: {refused[record]}" if record in refused else "empty"

@@ -32,4 +32,5 @@ REASONS = {
     "too_deep": "Nesting beyond the limit.",
     "too_large": "A count or a size beyond the limit.",
     "decoder_error": "The decoder failed: a fault of tracebraid's; please report it.",
+    "internal_error": "It was decoded, and no row could be made of it: a fault of tracebraid's; please report it.",
 }

@@ -38,7 +38,7 @@ from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.schemas.table import INT32
 
-__all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces"]
+__all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces", "refuse"]
 DECODER_VERSION = 3  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
@@ -160,6 +160,17 @@ def pieces(records: Records, *, kernels: bool) -> list[Records]:
     if kernels and records.encoding in _KINDS and np.count_nonzero(may_be_walked(values)) > _WALKED_SHARE * len(values):
         return [records]
     return records.split(limits.decode_bytes_max)
+
+
+def refuse(records: Records, message: str) -> Decoded:
+    """Every record as a reject of reason internal_error: it was decoded, and what came behind failed."""
+    rows = Rows()
+    for record, empty in enumerate(pc.equal(pc.fill_null(pc.binary_length(records.batch.column("value")), 0), 0).to_pylist()):
+        if empty:
+            rows.dropped["empty"] += 1
+        else:
+            _reject(rows, rows.mark(), record, DecodeError("internal_error", message), records.encoding)
+    return rows.finish()
 
 
 def choose(value: bytes, named: str | None, schemas: Mapping[int, str] = _NONE) -> tuple[str, Read]:

@@ -50,6 +50,7 @@ poll_wait_s = 0.1
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 8 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 stall_s = 120.0  # records wait at the broker, and none comes for so long

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import Producer
 
-from tests.integration.test_ingest import Crash, intervals_are_whole, numbers, produce, read_all, settings_for, with_rejects_topic
+from tests.integration.test_ingest import Crash, intervals_are_whole, numbers, produce, read_to_end, settings_for, with_rejects_topic
 from tests.registry import registry
 from tracebraid import connect
 from tracebraid.jobs.main import tracebraid
@@ -22,6 +22,8 @@ from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 from tracebraid.pipeline.kernel.settings import Settings, TopicSettings
+from tracebraid.pipeline.normalize import log_objects, log_picks
+from tracebraid.pipeline.normalize.log_fields import role_of
 from tracebraid.pipeline.publish.producer import Message, Publisher
 from tracebraid.pipeline.redrive import Found, Redrive, redrive
 from tracebraid.pipeline.source.again import Again
@@ -135,7 +137,7 @@ def test_a_transaction_whose_answer_is_lost_is_looked_up_not_repeated(broker: An
     found = redrive(settings, Redrive(apply=True), print, after_step=fence)
     assert inner[0].sent == 54
     assert found.sendable == 54
-    assert len(read_all(broker, topic, 115, timeout_s=3)) == 60 + 54
+    assert len(read_to_end(broker, topic)) == 60 + 54
     assert run_ingest(settings, drain=True).logs == 54
 
 
@@ -297,6 +299,32 @@ def test_records_of_avro_come_in_once_the_registry_answers(broker: Any, tmp_path
         assert (totals.logs, totals.rejects) == (10, 0)
     found = connect(settings.lake).execute("select body, severity_text from logs where body <> 'of JSON' order by body").fetchall()
     assert found == [(f"message {number}", "warn") for number in range(10)]
+
+
+def test_what_tracebraid_itself_failed_on_comes_in_once_that_is_mended(broker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ended the process, at each start anew. Now its partition goes on, and both sinks hold it as a reject, with its bytes."""
+    topic = broker.create_topic(broker.unique("fault"))
+    settings = with_rejects_topic(broker, settings_for(broker, tmp_path, topic, flush_records=50))
+    poisoned = json.dumps({"time": "2026-01-01T00:00:00Z", "msg": "of the poison", "number": 60, "poison": 1}).encode()
+    produce(broker, topic, 0, 60)
+    producer = Producer(broker.client)
+    producer.produce(topic, poisoned)
+    producer.flush(20)
+    produce(broker, topic, 61, 100)
+    with monkeypatch.context() as broken:
+        for module in (log_picks, log_objects):
+            broken.setattr(module, "role_of", lambda name: role_of({"poison": 7}.get(name, name)))  # a number has no len()
+        totals = run_ingest(settings, drain=True)
+        assert (totals.records, totals.logs, totals.rejects) == (100, 99, 1)
+        intervals_are_whole(settings)
+        assert run_ingest(settings, drain=True).records == 0
+        assert apply(settings).rejects == {(topic, "internal_error", "rejected: internal_error"): 1}
+    assert [message.value() for message in read_to_end(broker, settings.stream.rejects_topic)] == [poisoned]
+    assert apply(settings).sent == 1
+    totals = run_ingest(settings, drain=True)
+    assert (totals.logs, totals.rejects) == (1, 0)
+    assert numbers(settings) == list(range(100))
+    intervals_are_whole(settings)
 
 
 def test_markers_outlive_many_and_are_read_to_their_end(broker: Any) -> None:

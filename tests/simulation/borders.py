@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 import structlog
 
-from tests.simulation import transform
+from tests.simulation import transform as cheap
 from tests.simulation.broker import Broker
 from tests.simulation.client import Admin, Consumer, Producer
 from tests.simulation.tables import Aside, OneAtATime, Store, Tables, VirtualFiles
 from tests.simulation.world import World
-from tracebraid.pipeline import flow
+from tracebraid.pipeline import flow, transform
 from tracebraid.pipeline.publish import producer
 from tracebraid.pipeline.source import cluster, damage, kafka
 from tracebraid.pipeline.store import ahead, lake, parquet, tables, transactions
@@ -25,7 +25,7 @@ from tracebraid.pipeline.store import ahead, lake, parquet, tables, transactions
 @contextmanager
 def joined(world: World, broker: Broker, store: Store) -> Iterator[None]:
     """The product in this world, one world at a time."""
-    decode, normalize = transform.stand_ins(lambda: world.running.decoder if world.running else 1)
+    decode, normalize = cheap.stand_ins(lambda: world.running.decoder if world.running else 1)
 
     def admin(*_: Any, **__: Any) -> Admin:
         return Admin(world, broker)
@@ -45,13 +45,13 @@ def joined(world: World, broker: Broker, store: Store) -> Iterator[None]:
         (producer, "apart", lambda call, _: call() is None),  # likewise
         (producer, "Producer", lambda config, **_: Producer(world, broker, config)),
         (flow, "apply", lambda *_: []),
-        (flow, "decode", decode),
-        (flow, "normalize", normalize),
+        (transform, "decode", decode),
+        (transform, "normalize", normalize),
         (tables, "DeltaTable", Tables(store)),
         (lake, "table_files", lambda _, name, __: VirtualFiles(store, name)),
         (transactions, "ThreadPoolExecutor", OneAtATime),
-        (parquet, "encode_rows", transform.encode_rows),
-        (ahead, "encode_rows", transform.encode_rows),
+        (parquet, "encode_rows", cheap.encode_rows),
+        (ahead, "encode_rows", cheap.encode_rows),
         (flow, "ThreadPoolExecutor", lambda *_: Aside(world)),
         (parquet, "uuid4", store.name),
     )

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "pipeline.start": ("schemas", "pipeline"),
     "pipeline.load": ("schemas", "pipeline"),
     "pipeline.redrive": ("schemas", "pipeline"),
+    "pipeline.transform": ("schemas", "pipeline"),
     "pipeline.watch": ("schemas", "pipeline"),
     "pipeline.stream": ("schemas", "pipeline"),
     "pipeline.rulebook": ("schemas", "pipeline"),
