@@ -89,6 +89,8 @@ class Flow:
         """Drop all that is open, and forget the ledgers."""
         for partition in list(self.progress):
             self.forget(partition)
+        if self.closed:
+            self.closed.abandon()
         self.closed, self.closed_bytes = None, 0
 
     def forget(self, partition: Partition) -> None:

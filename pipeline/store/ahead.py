@@ -14,7 +14,8 @@ from tracebraid.schemas.spans import SPANS
 
 
 def encode_ahead(cycle: Cycle, aside: Executor) -> None:
-    """Begin it. `Lake.commit` takes what is done, and waits for the rest; cycle.is_encoded() tells whether it would."""
+    """Begin it. `Lake.commit` takes what is done, and waits for the rest; cycle.is_encoded() tells whether it would. Each table once, however often the storage
+    fails and the cycle is given again."""
     for table, batches in ((LOGS, cycle.logs), (SPANS, cycle.spans), (REJECTS, cycle.rejects)):
         if batches:
-            cycle.encoded[table.name] = aside.submit(encode_rows, table, batches)
+            cycle.ahead[table.name] = aside.submit(encode_rows, table, batches)

@@ -208,7 +208,7 @@ class Lake:
             try:
                 if name in cycle.progress.files and self._are_fresh(name, cycle):
                     continue
-                cycle.progress.files[name] = write_rows(table, batches[name], self._files[name], cycle.encoded.pop(name, None))
+                cycle.progress.files[name] = write_rows(table, batches[name], self._files[name], cycle.encoded_ahead(name))
             except STORAGE_ERRORS as error:
                 self._remove_files(cycle)
                 raise explain(error, f"write to {self.url}/{name}") from error
@@ -268,6 +268,7 @@ class Lake:
             )
         if not fence:
             progress.versions[name] = self._tables[name].version()
+            cycle.ahead.pop(name, None)
         self._known[name].update(ledgers)  # 5
         self._marks[name].update(marks)
 

@@ -80,11 +80,25 @@ class Cycle:
     expected: dict[Partition, int | None]
     group: str
     progress: Progress = field(default_factory=Progress, repr=False)
-    encoded: dict[str, Future[list[Encoded]]] = field(default_factory=dict, repr=False)  # by table, where that was begun ahead of the commit
+    ahead: dict[str, Future[list[Encoded]]] = field(default_factory=dict, repr=False)  # by table, where encoding was begun before the commit
 
     def is_encoded(self) -> bool:
         """Whether nothing that was begun ahead is still under way."""
-        return all(each.done() for each in self.encoded.values())
+        return all(each.done() for each in self.ahead.values())
+
+    def encoded_ahead(self, table: str) -> list[Encoded] | None:
+        """What was begun ahead, once it is done. It is kept for when the cycle is given again; what failed is not."""
+        begun = self.ahead.pop(table, None)
+        if begun is None:
+            return None
+        encoded = begun.result()
+        self.ahead[table] = begun
+        return encoded
+
+    def abandon(self) -> None:
+        """No commit will take it: what was begun ahead, and does not run yet, need not."""
+        for each in self.ahead.values():
+            each.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ In: the batches of one table. Out: durable files, one a day, that nobody sees ye
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import date
 from uuid import uuid4
@@ -44,14 +43,14 @@ class Encoded:
     statistics: str
 
 
-def write_rows(table: Table, batches: Sequence[pa.RecordBatch], files: Files, ahead: Future[list[Encoded]] | None = None) -> list[File]:
-    """Write the rows under fresh names, durably. `ahead`: the same rows, being encoded already.
+def write_rows(table: Table, batches: Sequence[pa.RecordBatch], files: Files, ahead: Sequence[Encoded] | None = None) -> list[File]:
+    """Write the rows under fresh names, durably. `ahead`: the same rows, encoded already.
 
     Raises what the storage raises; then no file of them stays, where that is possible.
     """
     written: list[File] = []
     try:
-        for encoded in ahead.result() if ahead else encode_rows(table, batches):
+        for encoded in encode_rows(table, batches) if ahead is None else ahead:
             path = f"{DAY}={encoded.day.isoformat()}/part-{uuid4()}.zstd.parquet"
             files.write_file(path, encoded.data)
             written.append(File(path, encoded.data.size, encoded.rows, encoded.day.isoformat(), encoded.statistics))

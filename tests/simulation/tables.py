@@ -325,7 +325,7 @@ class Aside:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self._given += 1
         due_s = self._world.now_s + self.LAGS_S[self._given % len(self.LAGS_S)]
-        return SimpleNamespace(done=lambda: self._world.now_s >= due_s, result=lambda: function(*arguments))
+        return SimpleNamespace(done=lambda: self._world.now_s >= due_s, result=lambda: function(*arguments), cancel=lambda: False)
 
 
 def _spell(name: str, rows: Sequence[Any]) -> str:

@@ -4,16 +4,25 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from tests.unit.store.build import ONCE, P, files_in_snapshots, files_on_disk, mixed, opened, visible
+from tests.unit.store.build import GROUP, ONCE, P, files_in_snapshots, files_on_disk, mixed, opened, visible
+from tracebraid.pipeline.flow import Flow
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.errors import TracebraidError
+from tracebraid.pipeline.kernel.metrics import Metrics
+from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.store import ahead, parquet
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Held
+from tracebraid.pipeline.store.parquet import Encoded, encode_rows
+from tracebraid.schemas.table import Table
 
 
 @pytest.fixture
@@ -50,6 +59,60 @@ def test_a_failed_log_entry_leaves_nothing_and_can_be_repeated(tmp_path: Path, s
     lake.commit(whole)
     assert visible(tmp_path) == ONCE
     assert files_on_disk(tmp_path) == files_in_snapshots(tmp_path)
+
+
+def test_what_was_encoded_ahead_is_encoded_once_however_often_the_cycle_is_given(
+    tmp_path: Path, small_files: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    monkeypatch.setattr(ahead, "encode_rows", lambda table, batches: encoded.append(f"{table.name} ahead") or encode_rows(table, batches))
+    monkeypatch.setattr(parquet, "encode_rows", lambda table, batches: encoded.append(table.name) or encode_rows(table, batches))
+    lake, whole = opened(tmp_path), mixed()
+    with ThreadPoolExecutor(1) as aside:
+        ahead.encode_ahead(whole, aside)
+        small_files(1000)
+        for _ in range(3):
+            with pytest.raises(TracebraidError):
+                lake.commit(whole)
+        small_files(resource.RLIM_INFINITY)
+        lake.commit(whole)
+    assert encoded == ["logs ahead", "spans ahead", "rejects ahead", "intervals"]
+    assert (visible(tmp_path), whole.ahead) == (ONCE, {})
+
+
+def test_what_could_not_be_encoded_ahead_is_encoded_when_the_cycle_is_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(table: Table, _: object) -> list[Encoded]:
+        raise pa.ArrowException(f"no room for {table.name}")
+
+    monkeypatch.setattr(ahead, "encode_rows", failing)
+    lake, whole = opened(tmp_path), mixed()
+    with ThreadPoolExecutor(1) as aside:
+        ahead.encode_ahead(whole, aside)
+        for table in ("logs", "spans", "rejects"):
+            with pytest.raises(TracebraidError, match=f"no room for {table}"):
+                lake.commit(whole)
+    lake.commit(whole)
+    assert visible(tmp_path) == ONCE
+
+
+def test_a_cycle_that_is_dropped_is_not_encoded_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on, encoded = threading.Event(), threading.Event(), list[str]()
+
+    def slowly(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded]:
+        encoded.append(table.name)
+        begun.set()
+        assert go_on.wait(30)
+        return encode_rows(table, batches)
+
+    monkeypatch.setattr(ahead, "encode_rows", slowly)
+    flow = Flow(Settings(lake=str(tmp_path)), opened(tmp_path), GROUP, metrics=Metrics(), clock=Clock(), stream=False)
+    flow.closed = mixed()
+    with ThreadPoolExecutor(1) as aside:
+        ahead.encode_ahead(flow.closed, aside)
+        assert begun.wait(30)
+        flow.drop()
+        go_on.set()
+    assert (encoded, flow.closed) == (["logs"], None)
 
 
 @pytest.fixture
