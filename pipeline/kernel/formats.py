@@ -11,12 +11,13 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tracebraid.pipeline.kernel import limits
+
 # What a pattern's groups and `fields` may fill; other groups become attributes.
 FORMAT_COLUMNS = (
     *("time", "level", "message", "logger", "thread", "service", "trace_id", "span_id", "exception_type", "exception_message", "exception_stacktrace"),
     "event_name",
 )
-_PATTERN_CHARS_MAX = 4000
 
 
 class FormatSettings(BaseModel):
@@ -49,8 +50,8 @@ class FormatSettings(BaseModel):
     def _pattern_is_re2(cls, pattern: str) -> str:
         if not pattern:
             return pattern
-        if len(pattern) > _PATTERN_CHARS_MAX:
-            raise ValueError(f"the pattern has {len(pattern)} characters, {_PATTERN_CHARS_MAX} at most")
+        if len(pattern) > limits.format_pattern_chars_max:
+            raise ValueError(f"the pattern has {len(pattern)} characters, {limits.format_pattern_chars_max} at most")
         import pyarrow as pa  # here: whoever has no formats does without, and every --help is quick
         import pyarrow.compute as pc
 

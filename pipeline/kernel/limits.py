@@ -28,6 +28,9 @@ redact_pattern_chars_max = 1024  # of one pattern, and of one attribute's key
 redact_patterns_max = 32  # each is a pass over every text
 redact_key_chars_min = 16
 
+# Log formats of a user's own.
+format_pattern_chars_max = 4_000  # of one pattern
+
 # Partial windows.
 exemplars_max = 3  # slowest rows of a partial window, and failing ones, whose trace ids go with it
 observations_max = 1_000  # rows of a series and pane that a rule over rows may look at
