@@ -17,6 +17,13 @@ inflated_ratio_usual = 16  # as which compressed records count where bytes in me
 inflated_copied_max = 1024 * MIB  # zlib copies what lies behind each member: of a million empty ones in a record that is the record a million times
 inflated_ratio_max = 128  # bytes inflated, a byte that came: logs come to 10 to 40, a bomb to 1,000
 
+# Avro.
+avro_bytes_max = 4 * MIB  # of one record: its values may weigh `avro_growth_max` times as much
+avro_growth_max = 512  # bytes of memory and of text that a byte may become: an empty string in a record of one field is some 270
+avro_beyond_max = 1 * MIB  # and for a record whatever bytes it has: nulls and empty records have none
+avro_decimal_bytes_max = 256  # a decimal of more has no use, and its digits take time that grows with their square
+avro_schema_bytes_max = 256 * KIB
+
 # Rejects.
 reject_value_bytes_max = 64 * KIB  # a larger value keeps its first 64 KiB, its size and its hash
 reject_message_chars_max = 500
@@ -62,6 +69,8 @@ pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern i
 # A Schema Registry.
 registry_pause_s = 30.0  # after it gave no answer, or no such schema, it is asked again
 registry_cached_max = 10_000  # schemas that are remembered
+registry_cached_bytes_max = 64 * MIB  # of them together
+registry_answer_bytes_max = 1 * MIB  # an answer that is larger is none
 registry_ids_max = 16  # ids that turn out to be no schema of Avro: so many a batch are asked for; hostile records name a new one each
 registry_batch_s = 5.0  # after so long, one batch's other ids wait for the next batch
 
@@ -106,6 +115,8 @@ rule_lateness_s_max = 600
 slo_windows_max = 8
 
 assert reject_value_bytes_max < record_bytes_max
+assert 2 * avro_schema_bytes_max <= registry_answer_bytes_max  # the answer has the schema as a string, its quotes escaped
+assert avro_schema_bytes_max <= registry_cached_bytes_max
 assert flatten_depth_max <= nesting_depth_max
 assert inflated_ratio_usual <= inflated_ratio_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max

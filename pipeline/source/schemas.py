@@ -1,7 +1,7 @@
 """The Avro schemas that records name, from the Schema Registry of the settings.
 
 In: records of one partition. Out: the same, with the schemas that their frames name. Never: a record held up for long, or refused here: without its schema
-decode makes it a reject, which keeps its bytes and can be sent again.
+decode makes it a reject, which keeps its bytes and can be sent again; more of an answer than `registry_answer_bytes_max`.
 
 Source: `GET /schemas/ids/{id}` of Confluent's Schema Registry; an id means the same schema for ever, so each is asked for once. While the registry does not
 answer, it is asked again after `registry_pause_s`; ids that it does not know are remembered as such for as long.
@@ -33,6 +33,7 @@ class Schemas:
     def __init__(self, settings: SchemaRegistrySettings, clock: Clock) -> None:
         self.settings, self.clock = settings, clock
         self._known: dict[int, str] = {}
+        self._known_bytes = 0
         self._unknown: dict[int, float] = {}  # id → when it may be asked for again
         self._silent_until_s = 0.0
         self._pool = _pool(settings) if settings.url else None
@@ -65,24 +66,40 @@ class Schemas:
     def _ask(self, schema_id: int) -> str | None:
         assert self._pool is not None
         try:
-            answer = self._pool.request("GET", f"{self.settings.url.rstrip('/')}/schemas/ids/{schema_id}", redirect=False)
-            status, body = answer.status, answer.data if answer.status == 200 else b""
+            answer = self._pool.request("GET", f"{self.settings.url.rstrip('/')}/schemas/ids/{schema_id}", redirect=False, preload_content=False)
+            status, body = answer.status, self._body(answer)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self._silent(type(error).__name__)
             return None
         if status in (401, 403, 408, 429) or status >= 500:
             self._silent(f"it answered {status}")
             return None
-        schema = _avro(body)
+        schema = _avro(body) if status == 200 else None
         if schema is None:
             if len(self._unknown) >= limits.registry_cached_max:
                 self._unknown.clear()
             self._unknown[schema_id] = self.clock.monotonic_s() + limits.registry_pause_s
             return None
-        if len(self._known) >= limits.registry_cached_max:
+        self._known_bytes += len(schema)
+        if len(self._known) >= limits.registry_cached_max or self._known_bytes > limits.registry_cached_bytes_max:
             self._known.clear()
+            self._known_bytes = len(schema)
         self._known[schema_id] = schema
         return schema
+
+    def _body(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        """All of it; b'' where it is larger than a schema is. Raises TimeoutError where it drips in: what is read at once may still take `timeout_s`."""
+        found, until_s = b"", self.clock.monotonic_s() + self.settings.timeout_s
+        try:
+            while piece := answer.read1(limits.registry_answer_bytes_max, decode_content=False):
+                found += piece
+                if len(found) > limits.registry_answer_bytes_max:
+                    return b""
+                if self.clock.past(until_s):
+                    raise TimeoutError
+            return found
+        finally:
+            answer.close()
 
     def _silent(self, why: str) -> None:
         self._silent_until_s = self.clock.monotonic_s() + limits.registry_pause_s
@@ -98,7 +115,7 @@ def _avro(body: bytes) -> str | None:
     if not isinstance(answer, Mapping) or answer.get("schemaType") not in (None, "AVRO") or answer.get("references"):
         return None
     schema = answer.get("schema")
-    return schema if isinstance(schema, str) else None
+    return schema if isinstance(schema, str) and len(schema) <= limits.avro_schema_bytes_max else None
 
 
 def _pool(settings: SchemaRegistrySettings) -> urllib3.PoolManager:

@@ -2,6 +2,10 @@
 
 import io
 import json
+import socketserver
+import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -143,6 +147,70 @@ def test_a_slow_registry_holds_nobody_up_for_long() -> None:
     with registry(schemas={number: {"schema": json.dumps(SCHEMA)} for number in range(40)}) as known:
         decoded = read(client(known, Clock(monotonic_s=later)), *(avro(number) for number in range(40)))
     assert 0 < decoded.logs.num_rows < limits.registry_batch_s
+
+
+def test_an_answer_that_is_too_large_is_none_and_is_not_read_to_its_end() -> None:
+    """Whatever it says of its length, and however long it goes on."""
+    sent = 0
+
+    class Endless(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            nonlocal sent
+            self.rfile.readline()
+            self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"schema":"')
+            with suppress(OSError):
+                while sent < 100 * limits.MIB:
+                    sent += self.request.send(b"a" * limits.MIB)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            schemas = Schemas(SchemaRegistrySettings(url=f"http://127.0.0.1:{server.server_address[1]}"), Clock())
+            assert reasons(read(schemas, avro(), LOG)) == [(0, "unknown_encoding")]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert sent < 20 * limits.MIB
+
+
+def test_a_registry_that_lets_its_answer_drip_is_not_waited_for() -> None:
+    now_s = [100.0]
+
+    def later() -> float:
+        now_s[0] += 3.0
+        return now_s[0]
+
+    class Dripping(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"a")
+                    time.sleep(0.01)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            schemas = Schemas(SchemaRegistrySettings(url=f"http://127.0.0.1:{server.server_address[1]}"), Clock(monotonic_s=later))
+            assert reasons(read(schemas, avro(), LOG)) == [(0, "unknown_encoding")]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_schema_that_is_larger_than_any_is_none_and_all_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = json.dumps({**SCHEMA, "doc": "d" * limits.avro_schema_bytes_max})
+    with registry(schemas={7: {"schema": large}, **{number: {"schema": json.dumps(SCHEMA)} for number in range(8, 40)}}) as known:
+        schemas = client(known)
+        monkeypatch.setattr(limits, "registry_cached_bytes_max", 3 * len(json.dumps(SCHEMA)))
+        decoded = read(schemas, *(avro(number) for number in range(7, 40)))
+        assert (decoded.logs.num_rows, reasons(decoded)) == (32, [(0, "unknown_encoding")])
+        assert len(schemas._known) <= 3
 
 
 def test_without_a_registry_or_frames_nothing_is_asked() -> None:
