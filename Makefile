@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+WORKERS ?= 4  # of the tests; half of them wait for brokers most of the time
 
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -23,7 +24,7 @@ demo: $(VENV)/base  ## a simulated shop on an embedded broker, through all of tr
 	@$(RUN)/tracebraid demo $(ARGS)
 
 test: $(VENV)/test  ## the tests; those that need a broker, Go or captures are skipped by name where there are none
-	@$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/lint  ## formatting, lint and types
 	@$(RUN)/ruff format --check .

@@ -1,6 +1,8 @@
 """Fixtures that many tests share: the captures beside the repository, and one real broker and one S3 server for the whole run."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("tests", deadline=None)  # machines are shared: how long an example takes says little
 settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several workers will run the tests, one process compiles the kernels meanwhile, if nobody has: a worker that needs them sooner waits for it."""
+    if getattr(config.option, "numprocesses", None):
+        command = [sys.executable, "-m", "tests.kernels"]
+        compiling = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        config.add_cleanup(lambda: (compiling.kill(), compiling.wait()))
 
 
 @pytest.fixture(scope="session", autouse=True)

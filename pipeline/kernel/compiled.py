@@ -5,8 +5,10 @@ digest of all sources that kernels may be made of, and of what compiles them. Wi
 kept cannot be read, or kept. What is kept is run without numba, whose import alone costs more than decoding a hundred thousand spans.
 """
 
+import fcntl
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, cached_property, update_wrapper
 from hashlib import sha256
 from importlib.metadata import version
@@ -14,12 +16,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TypeVar, cast
 
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.environment import cache_directory
 from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, kind_of, load, read_code, write_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _SOURCES = ("pipeline/kernel", "pipeline/decode/walkers", "schemas")  # compiled functions live in the first two, and read constants of the third
 _SUFFIX = ".kernel"
+_LOOK_S = 0.05
 _lock = threading.RLock()  # compilers are not for several threads
 
 
@@ -57,6 +62,12 @@ class Kernel:
     def _native(self, kinds: tuple[Kind, ...]) -> Native:
         place = self._place(kinds)
         code = read_code(place) if place else None
+        if code or place is None:
+            return self._loaded(code, kinds, place)
+        with _locked(place.with_name("lock")):
+            return self._loaded(read_code(place), kinds, place)  # which whom we waited for may have made
+
+    def _loaded(self, code: Code | None, kinds: tuple[Kind, ...], place: Path | None) -> Native:
         try:
             return load(code or self._made(kinds, place), kinds)
         except Exception:  # a numba that does these things otherwise than those we tried: it calls what it compiles by itself, and keeps nothing
@@ -77,6 +88,22 @@ class Kernel:
             return None
         name = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__name__}"
         return directory / f"{name}-{sha256(repr(kinds).encode()).hexdigest()[:12]}{_SUFFIX}"
+
+
+def _locked(path: Path) -> AbstractContextManager[object]:
+    """One process at a time, so that of several that start together one compiles. Who waits longer than any compilation takes, or has no locks, goes on:
+    that costs time and no more."""
+    try:
+        file = path.open("wb")
+        for _ in range(int(limits.compile_wait_s / _LOOK_S)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+                break
+            except BlockingIOError:
+                Clock().sleep(_LOOK_S)
+        return file
+    except OSError:
+        return nullcontext()
 
 
 def compiled(function: Function) -> Function:

@@ -62,6 +62,7 @@ poll_bytes_max = 8 * MIB  # of values in one poll; overshot by the records of on
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each
+compile_wait_s = 120.0  # for another process that compiles the same kernels
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 stall_s = 120.0  # records wait at the broker, and none comes for so long
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read

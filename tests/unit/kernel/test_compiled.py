@@ -43,6 +43,13 @@ def test_machine_code_that_was_torn_is_made_again(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.rglob("*_are_ids*")] == [kept.name]
 
 
+def test_of_several_that_start_together_one_compiles(tmp_path: Path) -> None:
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    started = [subprocess.Popen([sys.executable, "-c", PROGRAM], env=environ, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    found = [each.communicate(timeout=120)[0].strip() for each in started]
+    assert sum(int(each.split()[-2]) for each in found) == 1, found
+
+
 def test_a_disk_that_is_full_costs_the_compilation_and_no_more(tmp_path: Path) -> None:
     full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
     assert run(tmp_path, full) == COMPILED

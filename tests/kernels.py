@@ -1,0 +1,30 @@
+"""Compiles the kernels, by using them: so that no test that waits for something waits for that.
+
+In: nothing. Out: machine code in the user's cache, where the tests and the commands they start find it. Never: twice, of processes that ask at once.
+
+`python -m tests.kernels` does it before others ask.
+"""
+
+from functools import cache
+
+from tests.batches import records_of
+from tests.secret_records import corpus
+from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.store.parquet import encode_rows
+from tracebraid.pipeline.transform import Transform
+from tracebraid.schemas.logs import LOGS
+from tracebraid.schemas.spans import SPANS
+
+
+@cache
+def made() -> None:
+    """Spans and logs as protobuf, log objects, and all the others, from their bytes to Parquet."""
+    values = [each.value for each in corpus(8) if each.encoding not in ("avro", "")]
+    for batch in (values, *([value] * 200 for value in values[:4])):
+        for piece in Transform(Settings()).pieces(records_of(batch), 0):
+            encode_rows(SPANS, [piece.rows.spans])
+            encode_rows(LOGS, [piece.rows.logs])
+
+
+if __name__ == "__main__":
+    made()
