@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
+from tests.fuzz.json_messages import json_message
 from tests.fuzz.messages import spans_message, tagged, varint
 from tests.fuzz.objects import log_object
 from tests.property.test_otlp import SEEDS
@@ -81,7 +82,8 @@ def _random(chance: Random) -> bytes:
 def span_batch(chance: Random) -> tuple[list[bytes | None], str]:
     """Inputs for the walkers, and the encoding to read them as: generated and changed messages, random bytes, and records of other encodings between."""
     count, foreign = chance.choice(SIZES), _OTHERS
-    made = [spans_message(chance) for _ in range(min(count, 4) + count * 2 // 5)]
+    json_share = chance.choice((0.0, 0.0, 0.1, 0.5, 1.0))
+    made = [json_message(chance) if chance.random() < json_share else spans_message(chance) for _ in range(min(count, 4) + count * 2 // 5)]
     values: list[bytes | None] = []
     while len(values) < count:
         draw = chance.random()
@@ -95,7 +97,7 @@ def span_batch(chance: Random) -> tuple[list[bytes | None], str]:
             values.append(chance.choice(foreign))
         else:
             values.append(chance.choice((b"", None)))
-    return values, chance.choice(("auto", "auto", "otlp_proto"))
+    return values, chance.choice(("auto", "auto", "otlp_json" if json_share > 0.4 else "otlp_proto"))
 
 
 def object_batch(chance: Random) -> tuple[list[bytes | None], str]:

@@ -43,9 +43,11 @@ def as_the_reference(values: Values, encoding: str) -> tuple[str, Counter[str]]:
     if not why:
         why = difference(_normalized(records, decoded), _normalized(records, expected))
         why = why or _unequal("what was dropped", dict(decoded.dropped), dict(expected.dropped))
-    walked = sum(len(set(rows.column("record").to_pylist())) for rows in (decoded.walked, decoded.walked_logs, decoded.walked_objects) if rows)
+    batches = (decoded.walked, decoded.walked_logs, decoded.walked_objects)
+    walked = {record for rows in batches if rows for record in rows.column("record").to_pylist()}
+    json = walked & set(np.flatnonzero(may_be_walked(records.batch.column("value")) == JSON).tolist())
     rejected = expected.rejects.num_rows
-    return why, Counter(inputs=len(values), walked=walked, rejected=rejected, left=len(values) - walked - rejected)
+    return why, Counter(inputs=len(values), walked=len(walked), json=len(json), rejected=rejected, left=len(values) - len(walked) - rejected)
 
 
 def as_always(values: Values, encoding: str) -> tuple[str, Counter[str]]:

@@ -8,6 +8,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from tests.batches import records_of
 from tests.fuzz.inputs import changed, span_batch
+from tests.fuzz.json_messages import json_message
 from tests.fuzz.judge import difference, judged
 from tests.fuzz.messages import spans_message, varint
 from tests.fuzz.run import Failure, Tally, chance_of, run_batches, shrunk
@@ -46,8 +47,18 @@ def test_changed_is_mostly_another() -> None:
 
 
 def test_a_run_that_hardly_walks_anything_fails() -> None:
-    assert Tally(Counter(inputs=100, walked=3)).too_few_walked()
-    assert not Tally(Counter(inputs=100, walked=60)).too_few_walked()
+    assert Tally(Counter(inputs=100, walked=3, json=3)).too_few_walked()
+    assert Tally(Counter(inputs=100, walked=60, json=1)).too_few_walked()
+    assert not Tally(Counter(inputs=100, walked=60, json=30)).too_few_walked()
+
+
+def test_json_that_is_not_odd_is_walked_and_odd_json_often_refused() -> None:
+    chance = Random(1)
+    decoded = decode(records_of([json_message(chance, (0.0,)) for _ in range(100)], "otlp_json"))
+    assert decoded.rejects.num_rows == 0
+    walked = {record for rows in (decoded.walked, decoded.walked_logs) if rows for record in rows.column("record").to_pylist()}
+    assert len(walked) > 60
+    assert sum(decode(records_of([json_message(chance, (0.05,))], "otlp_json"), kernels=False).rejects.num_rows for _ in range(50)) > 10
 
 
 def _rows(*values: bytes) -> Normalized:

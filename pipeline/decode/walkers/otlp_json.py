@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tracebraid.pipeline.decode.walkers.json_text import CLOSE, CLOSE_LIST, COLON, COMMA, OPEN, OPEN_LIST, QUOTE, literal, skip, space, string
 from tracebraid.pipeline.decode.walkers.memory import Ints
 from tracebraid.pipeline.decode.walkers.otlp_json_tables import ANY_VALUE, MESSAGE, MESSAGES, RECORD, RESERVED, SKIPPED, field_named
-from tracebraid.pipeline.decode.walkers.otlp_json_values import put_scalar, put_varint
+from tracebraid.pipeline.decode.walkers.otlp_json_values import copy, put_scalar, put_varint
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, byte_at, fixed64, is_utf8
 from tracebraid.pipeline.kernel.compiled import compiled
 
@@ -44,8 +44,7 @@ def as_protobuf(data: Bytes, starts: npt.NDArray[np.int32], kinds: Bytes, out: B
         out_starts[record] = to
         start, stop = np.int64(starts[record]), np.int64(starts[record + 1])
         if kinds[record] == 1:
-            for place in range(stop - start):
-                out[to + place] = data[start + place]
+            copy(data, start, out, to, stop - start)
             to += stop - start
         elif kinds[record] == 2:
             end = _transcoded(data, (start, stop), out, to, stack)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, fixed64
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, byte_at, fixed64
 from tracebraid.pipeline.kernel.compiled import compiled
 
 # Kinds of fields. MESSAGE: one of the message that it names; MESSAGES: a list of them; SKIPPED: any value, which nobody reads.
@@ -88,6 +88,7 @@ _SHORT = ("Status", "KeyValue", "AnyValue", "ArrayValue", "KeyValueList")  # mos
 RESERVED = np.array([1 if name in _SHORT else 5 if name.startswith(("Resource", "Scope")) else 2 for name in _MESSAGES], np.int64)
 _SLOT_BITS = 10
 _EMPTY = -1
+_TWO_WORDS = 16
 _MIXING = 0x9E3779B97F4A7C15
 _TURN = np.uint64(64 - _SLOT_BITS)
 _MIX = np.uint64(_MIXING)
@@ -116,8 +117,7 @@ _U_FACTOR = np.uint64(_FACTOR)
 _SLOTS = np.full(1 << _SLOT_BITS, _EMPTY, np.int64)
 _SLOTS[[_slot_of(name, _FACTOR) for name in _NAMES]] = np.arange(len(_NAMES))
 _LENGTHS = np.array([len(name) for name in _NAMES], np.int64)
-_STARTS = np.cumsum([0, *_LENGTHS[:-1]])
-_TEXTS = np.frombuffer(b"".join(_NAMES), np.uint8).copy()
+_FIRST, _MIDDLE, _LAST = (np.array([int.from_bytes(name[at], "little") for name in _NAMES], np.uint64) for at in (slice(8), slice(8, 16), slice(-8, None)))
 # A field in one word: its kind, the message it holds, its tag, its number. 0: none.
 _WORDS = np.zeros((len(_MESSAGES), len(_NAMES)), np.int64)
 for _message, _fields in enumerate(FIELDS.values()):
@@ -136,14 +136,15 @@ def field_named(message: Number, data: Bytes, start: Number, stop: Number) -> Nu
         first, last = np.uint64(fixed64(data, start)), np.uint64(fixed64(data, stop - 8))
     else:
         for place in range(length):
-            first |= np.uint64(data[start + place]) << np.uint64(8 * place)
+            first |= np.uint64(byte_at(data, start + place)) << np.uint64(8 * place)
         last = first
     slot = np.int64(((first * _MIX + last + np.uint64(length)) * _U_FACTOR) >> _TURN)
     name = _SLOTS[slot]
-    if name < 0 or _LENGTHS[name] != length:
+    if name < 0 or _LENGTHS[name] != length or _FIRST[name] != first or _LAST[name] != last:
         return np.int64(0)
-    begin = _STARTS[name]
-    for place in range(length):
-        if _TEXTS[begin + place] != data[start + place]:
-            return np.int64(0)
+    if length > _TWO_WORDS and _MIDDLE[name] != np.uint64(fixed64(data, start + 8)):
+        return np.int64(0)
     return _WORDS[message, name]
+
+
+assert max(_LENGTHS) <= 24  # three words

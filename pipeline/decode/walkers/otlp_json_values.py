@@ -9,7 +9,7 @@ import numpy as np
 from tracebraid.pipeline.decode.walkers.doubles import double
 from tracebraid.pipeline.decode.walkers.json_text import MINUS, QUOTE, literal, string, unescaped
 from tracebraid.pipeline.decode.walkers.otlp_json_tables import BINARY, BOOL, DOUBLE, ENUM, FIXED32, FIXED64, INT64, SPAN_ID, TEXT, TRACE_ID
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, fixed64
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, byte_at, fixed64
 from tracebraid.pipeline.kernel.compiled import compiled
 
 HEAD_BYTES_MAX = 12  # of a tag and a number; of a tag and a padded length, less
@@ -29,8 +29,17 @@ _LEFT: Pair = (np.int64(-1), np.int64(-1))
 
 
 @compiled
+def copy(data: Bytes, at: Number, out: Bytes, to: Number, length: Number) -> None:
+    for place in range(length):
+        out[np.uint64(to + place)] = data[np.uint64(at + place)]
+
+
+@compiled
 def put_varint(out: Bytes, to: Number, number: Number, width: Number) -> Number:
     """Write 64 bits in at least `width` bytes; where they end."""
+    if 0 <= number < 128 and width == 1:
+        out[np.uint64(to)] = np.uint8(number)
+        return np.int64(to + 1)
     rest, begin = np.uint64(number), to
     while rest >= np.uint64(128) or to - begin < width - 1:
         out[to] = np.uint8(rest & np.uint64(127) | np.uint64(128))
@@ -43,7 +52,7 @@ def put_varint(out: Bytes, to: Number, number: Number, width: Number) -> Number:
 @compiled
 def put_fixed(out: Bytes, to: Number, number: Number, width: Number) -> Number:
     for place in range(width):
-        out[to + place] = np.uint8(number >> (8 * place) & 0xFF)
+        out[np.uint64(to + place)] = np.uint8(number >> (8 * place) & 0xFF)
     return np.int64(to + width)
 
 
@@ -98,8 +107,7 @@ def _put_text(data: Bytes, place: Pair, out: Bytes, target: Pair, how: Pair) -> 
     to = put_varint(out, to, how[0], 1)
     if not how[1]:
         to = put_varint(out, to, length, 1)
-        for offset in range(length):
-            out[to + offset] = data[at + offset]
+        copy(data, at, out, to, length)
         return np.int64(to + length)
     end = unescaped(data, at, end, out, to + PADDED)
     if end >= 0:
@@ -120,9 +128,9 @@ def _put_id(data: Bytes, place: Pair, out: Bytes, target: Pair, how: Pair) -> Nu
     out[to], out[to + 1] = tag, length
     seen = np.int64(0)
     for offset in range(length):
-        high, low = np.int64(_HEX[data[at + 2 * offset]]), np.int64(_HEX[data[at + 2 * offset + 1]])
+        high, low = np.int64(_HEX[byte_at(data, at + 2 * offset)]), np.int64(_HEX[byte_at(data, at + 2 * offset + 1)])
         seen |= high | low
-        out[to + 2 + offset] = high << 4 | low
+        out[np.uint64(to + 2 + offset)] = high << 4 | low
     return np.int64(to + 2 + length) if seen < 16 else np.int64(-1)
 
 
@@ -181,8 +189,11 @@ def _put_integer(data: Bytes, place: Pair, out: Bytes, to: Number, kind: Number)
     negative = at < stop and data[at] == MINUS
     at += 1 if negative else 0
     first, number = np.int64(at), _U0
-    while at < stop and 48 <= data[at] <= 57:
-        number = number * _U10 + np.uint64(data[at] - 48)
+    while at < stop:
+        digit = byte_at(data, at) - 48
+        if not 0 <= digit <= 9:
+            break
+        number = number * _U10 + np.uint64(digit)
         at += 1
     if not 0 < at - first <= _DIGITS_MAX or (data[first] == 48 and at > first + 1):
         return _LEFT
