@@ -3,6 +3,7 @@
 In: how many rows. Out: records, made while they are sent: a whole load does not fit into memory. Never: the same ids twice in a load.
 """
 
+import base64
 import importlib.util
 import json
 import random
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import zstandard
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
@@ -24,6 +25,7 @@ PEERS = SHARED / "peers"
 TRAINTICKET = SHARED / "data" / "trainticket"
 PER_RECORD = (1, 20, 200, 1000)
 LOGS_PER_RECORD = 200
+_IDS = ("traceId", "spanId", "parentSpanId")
 _AT_ONCE = 400_000  # spans that the generator holds; then it begins again with another seed: other ids, and other pods
 
 
@@ -85,7 +87,7 @@ def _message(document: dict[str, Any]) -> TracesData:
     sources = (span for group in document["resourceSpans"] for scope in group["scopeSpans"] for span in scope["spans"])
     spans_of = (span for group in found.resource_spans for scope in group.scope_spans for span in scope.spans)
     for span, source in zip(spans_of, sources, strict=True):
-        span.trace_id, span.span_id, span.parent_span_id = (bytes.fromhex(source.get(name, "")) for name in ("traceId", "spanId", "parentSpanId"))
+        span.trace_id, span.span_id, span.parent_span_id = (bytes.fromhex(source.get(name, "")) for name in _IDS)
     return found
 
 
@@ -94,7 +96,7 @@ def _without_ids(value: Any) -> Any:
         return [_without_ids(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name: _without_ids(item) for name, item in value.items() if name not in ("traceId", "spanId", "parentSpanId")}
+    return {name: _without_ids(item) for name, item in value.items() if name not in _IDS}
 
 
 def _renewed(message: TracesData, key: int) -> tuple[bytes, int]:
@@ -125,6 +127,22 @@ def otlp_logs(rows: int) -> Iterator[tuple[bytes, int]]:
             for place in range(size * number // 4, size * (number + 1) // 4):
                 _log(scope.log_records.add(), chance, now + first + place)
         yield message.SerializeToString(), size
+
+
+def as_json(kind: Any, records: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+    """The same records as OTLP/JSON, compact, as the Collector writes them."""
+    for value, size in records:
+        document = _with_ids(MessageToDict(kind.FromString(value), use_integers_for_enums=True))
+        yield json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(), size
+
+
+def _with_ids(value: Any) -> Any:
+    """protobuf's JSON of OTLP, whose ids are in base64, as OTLP's own."""
+    if isinstance(value, list):
+        return [_with_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: base64.b64decode(item).hex() if name in _IDS else _with_ids(item) for name, item in value.items()}
 
 
 def _log(log: Any, chance: random.Random, nanos: int) -> None:
@@ -172,6 +190,8 @@ LOADS = (
     *map(spans_load, PER_RECORD),
     Load("spans of TrainTicket", "spans", "otlp_proto", "otlp_proto", trainticket_spans),
     Load("logs as OTLP, 200 a record", "logs", "otlp_proto", "otlp_proto", otlp_logs),
+    Load("spans as JSON, 200 a record", "spans", "otlp_json", "otlp_json", lambda rows: as_json(TracesData, spans(rows, 200))),
+    Load("logs as JSON, 200 a record", "logs", "otlp_json", "otlp_json", lambda rows: as_json(LogsData, otlp_logs(rows))),
     Load("logs of zap", "logs", "json", "raw", zap_logs),
     Load("logs of TrainTicket's containers", "logs", "json", "raw", trainticket_lines),
 )

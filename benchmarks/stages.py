@@ -23,7 +23,7 @@ from benchmarks.loads import LOADS, PEERS, Load
 from tests.batches import PARTITION
 from tests.brokers.kafka import running_broker, unavailable
 from tracebraid.pipeline.decode.registry import decode
-from tracebraid.pipeline.decode.walkers.batch import _walked, may_be_walked
+from tracebraid.pipeline.decode.walkers.batch import JSON, _all_as_protobuf, _bytes_of, _walked, may_be_walked
 from tracebraid.pipeline.decode.walkers.memory import SPANS as SPAN_SIGNAL
 from tracebraid.pipeline.decode.walkers.memory import Scratch
 from tracebraid.pipeline.kernel import limits
@@ -112,8 +112,10 @@ def stages(load: Load, rows: int) -> tuple[Counter[str], int]:
 
 def _walk_alone(records: Records, scratch: Scratch) -> None:
     values = records.batch.column("value")
-    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    _walked(np.frombuffer(values.buffers()[2], np.uint8), offsets, may_be_walked(values), scratch, SPAN_SIGNAL)
+    kinds, (data, starts) = may_be_walked(values), _bytes_of(values)
+    if (kinds == JSON).any():
+        data, starts = _all_as_protobuf(data, starts, kinds)
+    _walked(data, starts, kinds, scratch, SPAN_SIGNAL)
 
 
 def _encode(spent: Spent, table: tables.Table, held: list[pa.RecordBatch]) -> None:
