@@ -19,7 +19,7 @@ MODES: dict[str, tuple[Make, Judge]] = {
     "others": (other_batch, as_always),
 }
 WALKED_SHARE_MIN = 0.15  # of the inputs: where fewer are walked, the walkers have not been tried
-JSON_SHARE_MIN = 0.03  # likewise of OTLP as JSON
+JSON_SHARE_MIN = 0.01  # likewise of OTLP as JSON
 _TRIES = 400  # to make an input smaller
 _HANGS_S = 300  # so long for a task: then it is at a loop without an end
 

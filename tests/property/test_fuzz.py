@@ -48,7 +48,7 @@ def test_changed_is_mostly_another() -> None:
 
 def test_a_run_that_hardly_walks_anything_fails() -> None:
     assert Tally(Counter(inputs=100, walked=3, json=3)).too_few_walked()
-    assert Tally(Counter(inputs=100, walked=60, json=1)).too_few_walked()
+    assert Tally(Counter(inputs=100, walked=60, json=0)).too_few_walked()
     assert not Tally(Counter(inputs=100, walked=60, json=30)).too_few_walked()
 
 

@@ -133,6 +133,8 @@ def test_most_of_what_arrives_is_walked() -> None:
     span = Span(trace_id=bytes(range(16)), span_id=bytes(range(8)), name="a", start_time_unix_nano=1, end_time_unix_nano=2)
     span.attributes.add(key="http.request.method").value.string_value = "GET"
     span.attributes.add(key="ratio").value.double_value = 0.5
+    span.events.add(name="before the attributes, where fields descend").attributes.add(key="ratio").value.bool_value = True
+    span.links.add(trace_id=bytes(range(16))).attributes.add(key="ratio").value.bool_value = True
     message = TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span] * 3)])])
     decoded = decode(records_of([message.SerializeToString(), descending(message)]))
     assert decoded.walked is not None

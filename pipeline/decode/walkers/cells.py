@@ -3,7 +3,7 @@
 In: where a field lies. Out: a cell, or an item. Never: an id of an unusual length, a text that is no UTF-8, more attributes than a row may have: see groups.py.
 """
 
-from tracebraid.pipeline.decode.walkers.memory import B_ITEMS, ITEM, M_ITEMS, U_ITEMS, U_LISTS, Ints
+from tracebraid.pipeline.decode.walkers.memory import B_ITEMS, ITEM, M_ITEMS, OWN_LIST, U_ITEMS, U_LISTS, Ints
 from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
 from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair
@@ -34,15 +34,16 @@ def put_id(memory: Ints, cell: Number, place: Pair, length: Number) -> Number:
 
 
 @compiled
-def put_attribute(memory: Ints, data: Bytes, first_item: Number, own_list: Number, place: Pair) -> Number:
-    """An attribute of a row, the last of the items then. `own_list`: the number that the row's list got."""
-    number, lists = memory[U_ITEMS], memory[U_LISTS]
+def put_attribute(memory: Ints, data: Bytes, first_item: Number, place: Pair) -> Number:
+    """An attribute of a row, the last of the items then."""
+    number = memory[U_ITEMS]
     if number >= memory[M_ITEMS] or number - first_item >= ATTRIBUTES_MAX:
         return LEFT
-    if lists != own_list and number > first_item:
+    if number == first_item:
+        memory[U_LISTS] += 1
+        memory[OWN_LIST] = memory[U_LISTS]
+    elif memory[U_LISTS] != memory[OWN_LIST]:
         return LEFT  # events or links between attributes: a key's last list, theirs, would hide that the key comes a second time
-    memory[U_LISTS] = own_list
     status = put_item(memory, data, memory[B_ITEMS] + number * ITEM, place, (0, number), number - first_item)
-    memory[U_LISTS] = lists
     memory[U_ITEMS] = number + 1
     return status

@@ -32,7 +32,6 @@ from tracebraid.pipeline.decode.walkers.memory import (
     U_BODIES,
     U_FIELDS,
     U_ITEMS,
-    U_LISTS,
     U_ROWS,
     Ints,
 )
@@ -55,7 +54,6 @@ def put_log(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
     memory[row + R_SEVERITY * stride] = memory[row + R_FLAGS * stride] = memory[row + R_DROPPED * stride] = 0
     memory[row + R_TIME * stride] = memory[row + R_OBSERVED * stride] = 0
     memory[body + I_KEY], memory[body + I_LOW], memory[body + I_HIGH] = NULL_KEY, 0, 0
-    memory[U_LISTS] += 1
     while at < stop:
         tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
@@ -70,7 +68,7 @@ def put_log(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         if tag & 7 != _WIRE_TYPES[number]:
             return LEFT
         if number == 6:
-            status = put_attribute(memory, data, first_item, memory[U_LISTS], (begin, at))
+            status = put_attribute(memory, data, first_item, (begin, at))
         elif number == 5:
             if seen & 1 << 5:
                 return LEFT  # a second one: protobuf merges them

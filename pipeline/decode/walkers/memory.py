@@ -26,7 +26,7 @@ _NAMES = [(column, name.encode()) for column, promoted in enumerate(SPAN) for na
 NAMES = len(_NAMES)
 # The head of the array: counters; those before U_LISTS go back when a record is given up.
 U_ROWS, U_ITEMS, U_EVENTS, U_EVENT_ITEMS, U_LINKS, U_LINK_ITEMS, U_HARD, U_DIGITS, U_LISTS, U_FIELDS, U_TEXTS = range(11)
-SIGNAL = 12  # which one is walked
+SIGNAL, OWN_LIST = 12, 13  # which one is walked; the number of the list of a row's own attributes
 # the value that was read last; where each part begins, and how much it holds; three words of scratch.
 V_KIND, V_START, V_LENGTH, V_NUMBER = range(16, 20)
 B_SLOTS, B_ENTRIES, B_COUNTS, B_ROWS, B_ITEMS, B_EVENTS, B_EVENT_ITEMS, B_LINKS, B_LINK_ITEMS, B_HARD, B_DIGITS = range(20, 31)

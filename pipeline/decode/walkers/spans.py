@@ -23,7 +23,6 @@ from tracebraid.pipeline.decode.walkers.memory import (
     U_HARD,
     U_ITEMS,
     U_LINKS,
-    U_LISTS,
     U_ROWS,
     Ints,
 )
@@ -42,8 +41,7 @@ def put_span(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         return LEFT
     for column in range(R_ITEMS):
         memory[row + column * memory[M_ROWS]] = 0 if column == R_KIND or column == R_CODE or column >= R_START else -1
-    memory[U_LISTS] += 1
-    own_list, timed = memory[U_LISTS], False
+    timed = False
     while at < stop:
         tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:
@@ -54,7 +52,7 @@ def put_span(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         memory[U_FIELDS] += 1
         status = OK
         if tag == 0x4A:
-            status = put_attribute(memory, data, first_item, own_list, (begin, at))
+            status = put_attribute(memory, data, first_item, (begin, at))
             if status == OK:
                 note_value(memory, memory[U_ITEMS] - 1)
         elif tag == 0x2A:
