@@ -95,7 +95,7 @@ def told(tally: Tally, took_s: float, mode: str, *, whole: bool) -> int:
         print(failure)
     parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     print(f"{parts}; {took_s:.0f} s, {counts['inputs'] / took_s:,.0f} inputs a second; {len(failures)} failures")
-    if mode != "others" and whole and tally.too_few_walked():
+    if mode != "others" and whole and tally.too_few_walked(mode):
         print("hardly any input was walked: that proves nothing of the walkers")
         return 1
     return 1 if failures else 0

@@ -52,9 +52,9 @@ class Tally:
         self.counts += other.counts
         self.failures += other.failures
 
-    def too_few_walked(self) -> bool:
+    def too_few_walked(self, mode: str) -> bool:
         inputs = self.counts["inputs"]
-        return self.counts["walked"] < WALKED_SHARE_MIN * inputs or self.counts["json"] < JSON_SHARE_MIN * inputs
+        return self.counts["walked"] < WALKED_SHARE_MIN * inputs or (mode == "spans" and self.counts["json"] < JSON_SHARE_MIN * inputs)
 
 
 def chance_of(seed: int, batch: int) -> Random:

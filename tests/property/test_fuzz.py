@@ -23,7 +23,7 @@ def test_a_slice_holds(mode: str, inputs: int) -> None:
     tally = run_batches(mode, 20_261_121, range(200), inputs_max=inputs)
     assert [str(failure) for failure in tally.failures] == []
     assert tally.counts["inputs"] >= inputs
-    assert mode == "others" or not tally.too_few_walked()
+    assert mode == "others" or not tally.too_few_walked(mode)
 
 
 def test_a_batch_is_made_of_its_seed_alone() -> None:
@@ -47,9 +47,10 @@ def test_changed_is_mostly_another() -> None:
 
 
 def test_a_run_that_hardly_walks_anything_fails() -> None:
-    assert Tally(Counter(inputs=100, walked=3, json=3)).too_few_walked()
-    assert Tally(Counter(inputs=100, walked=60, json=0)).too_few_walked()
-    assert not Tally(Counter(inputs=100, walked=60, json=30)).too_few_walked()
+    assert Tally(Counter(inputs=100, walked=3, json=3)).too_few_walked("spans")
+    assert Tally(Counter(inputs=100, walked=60, json=0)).too_few_walked("spans")
+    assert not Tally(Counter(inputs=100, walked=60, json=30)).too_few_walked("spans")
+    assert not Tally(Counter(inputs=100, walked=60)).too_few_walked("objects")
 
 
 def test_json_that_is_not_odd_is_walked_and_odd_json_often_refused() -> None:

@@ -139,7 +139,8 @@ def test_no_record_is_lost_and_no_neighbor_harmed(values: list[bytes], encoding:
     records = records_of([good, *values, good], encoding)
     decoded = decode(records)
     normalized = normalize(records, decoded, now_us=1)
-    batches = [batch for batch in (decoded.walked, decoded.walked_logs, decoded.spans, decoded.logs, decoded.rejects) if batch]
+    walked = (decoded.walked, decoded.walked_logs, decoded.walked_objects)
+    batches = [batch for batch in (*walked, decoded.spans, decoded.logs, decoded.rejects) if batch]
     seen = {row["record"] for batch in batches for row in batch.select(["record"]).to_pylist()}
     assert len(seen) + decoded.dropped.total() == len(values) + 2
     kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
