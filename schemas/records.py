@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.spans import EVENT, LINK
-from tracebraid.schemas.table import ATTRIBUTES, BINARY, CODED, HEADERS, HELD_ATTRIBUTES, INT32, INT64, STRING
+from tracebraid.schemas.table import ATTRIBUTES, BINARY, CODED, HEADERS, HELD_ATTRIBUTES, INT32, INT64, STORED_ATTRIBUTES, STRING
 
 _UINT64 = pa.uint64()
 # One batch holds records of one partition, in the order of their offsets.
@@ -48,7 +48,7 @@ DECODED_SPANS = pa.schema(
     ]
 )
 # The same spans from compiled walkers: what repeats is coded, and promoted attributes have left the map for columns.
-_WALKED = {field.name: CODED for field in DECODED_SPANS if field.type == STRING and not field.name.endswith("_id")} | {"attributes": HELD_ATTRIBUTES}
+_WALKED = {field.name: CODED for field in DECODED_SPANS if field.type == STRING and not field.name.endswith("_id")} | {"attributes": STORED_ATTRIBUTES}
 WALKED_SPANS = pa.schema(
     [
         *(field.with_type(_WALKED.get(field.name, field.type)) for field in DECODED_SPANS),

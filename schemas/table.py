@@ -18,9 +18,12 @@ DATE = pa.date32()
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 # MAP(VARCHAR, VARCHAR): numbers and booleans in JSON spelling, nested values as JSON text.
 ATTRIBUTES = pa.map_(STRING, STRING)
-# How batches hold them between stages: texts that repeat as numbers of a dictionary, other values of maps as views into the bytes that arrived.
+# How batches hold them between stages: texts that repeat as numbers of a dictionary; of logs that are not normalized yet, other values of maps as views into
+# the bytes that arrived.
 CODED = pa.dictionary(INT32, STRING)
 HELD_ATTRIBUTES = pa.map_(CODED, pa.string_view())
+# And from normalize on, in the order of rows, so that the values of a row lie behind one another.
+STORED_ATTRIBUTES = pa.map_(CODED, STRING)
 HEADERS = pa.list_(pa.struct([pa.field("key", STRING), pa.field("value", BINARY)]))
 # Where Arrow gets a bare Python value it infers its type, and for that looks on the disk for a module each time: a tenth of a millisecond.
 TRUE, FALSE = pa.scalar(True, BOOL), pa.scalar(False, BOOL)
@@ -50,7 +53,7 @@ class Table:
     comment: str
     columns: tuple[Column, ...]
     sort_by: tuple[str, ...]
-    coded: frozenset[str] = frozenset()  # columns that batches hold as CODED or HELD_ATTRIBUTES
+    coded: frozenset[str] = frozenset()  # columns that batches hold as CODED or STORED_ATTRIBUTES
 
     @cached_property
     def arrow(self) -> pa.Schema:
@@ -60,7 +63,7 @@ class Table:
     @cached_property
     def held(self) -> pa.Schema:
         """The same as batches between stages hold it."""
-        held = {STRING: CODED, ATTRIBUTES: HELD_ATTRIBUTES}
+        held = {STRING: CODED, ATTRIBUTES: STORED_ATTRIBUTES}
         return pa.schema([field.with_type(held[field.type]) if field.name in self.coded else field for field in self.arrow])
 
 

@@ -7,7 +7,6 @@ In: values, a row at a time (the reference decoders are allowed to be slow). Out
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any
@@ -30,6 +29,9 @@ class DecodeError(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+
+_EMPTY: dict[int, pa.RecordBatch] = {}  # by the identity of their schemas, which the batches hold
 
 
 class Columns:
@@ -63,16 +65,14 @@ class Columns:
         del self._rows[rows:]
 
     def finish(self) -> pa.RecordBatch:
-        if not self._rows:
-            return _empty(self.schema)
-        columns = list(zip(*self._rows, strict=True))
+        if not self._rows and id(self.schema) in _EMPTY:  # compiled walkers read most batches whole
+            return _EMPTY[id(self.schema)]
+        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * len(self.schema)
         arrays = [maps_of(column) if field.type == ATTRIBUTES else pa.array(column, field.type) for field, column in zip(self.schema, columns, strict=True)]
-        return pa.record_batch(arrays, schema=self.schema)
-
-
-@lru_cache(maxsize=8)
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.record_batch([pa.array([], each) for each in schema.types], schema=schema)
+        found = pa.record_batch(arrays, schema=self.schema)
+        if not self._rows:
+            _EMPTY[id(self.schema)] = found
+        return found
 
 
 def maps_of(column: Sequence[Attributes | Sequence[tuple[str, str | None]]]) -> pa.MapArray:

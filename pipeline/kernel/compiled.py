@@ -31,9 +31,9 @@ _lock = threading.RLock()  # compilers are not for several threads
 class Kernel:
     """One function; from Python its machine code is called, to other kernels it is what numba makes of it. made: how often it was compiled here."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, inline: bool) -> None:
         update_wrapper(self, function)
-        self._function, self._natives, self.made = function, dict[tuple[Kind, ...], Native](), 0
+        self._function, self._inline, self._natives, self.made = function, inline, dict[tuple[Kind, ...], Native](), 0
 
     def __call__(self, *arguments: Any) -> Any:
         kinds = tuple([kind_of(argument) for argument in arguments])
@@ -44,7 +44,7 @@ class Kernel:
     def dispatcher(self) -> Any:
         from tracebraid.pipeline.kernel.compiling import dispatcher
 
-        return dispatcher(self._function)
+        return dispatcher(self._function, inline=self._inline)
 
     @property
     def _numba_type_(self) -> Any:
@@ -108,7 +108,12 @@ def _locked(path: Path) -> AbstractContextManager[object]:
 
 def compiled(function: Function) -> Function:
     """Without Python's lock, and without counting references: so it can allocate nothing, and to be given an array costs nothing."""
-    return cast(Function, Kernel(function))
+    return cast(Function, Kernel(function, inline=False))
+
+
+def inlined(function: Function) -> Function:
+    """The same, set into each kernel that calls it: a call hands over seven words for every array, which is more than many a short function does."""
+    return cast(Function, Kernel(function, inline=True))
 
 
 @cache

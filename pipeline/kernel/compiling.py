@@ -7,23 +7,25 @@ it, or that takes its arguments otherwise than pipeline/kernel/machine_code.py h
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import llvmlite.binding
 import numba
 import numpy as np
 from numba.core import compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from tracebraid.pipeline.kernel.machine_code import ARRAY, BOOL, INTEGER, Code, Kind, slots
+from tracebraid.pipeline.kernel.machine_code import ARRAY, BOOL, ENTRY, INTEGER, Code, Kind, words_of
 
-_numba, _compiler, _target, _lock = cast(Any, numba), cast(Any, compiler), cast(Any, cpu_target), cast(Any, global_compiler_lock)  # numba has no types
+_numba, _compiler, _target, _lock = cast(Any, numba), cast(Any, compiler), cast(Any, cpu_target), cast(Any, global_compiler_lock)  # they have no types
+_llvm = cast(Any, llvmlite.binding)
 _OPTIONS = {"nopython": True, "nogil": True, "_nrt": False}
 _OF_C = frozenset({"memset", "memcpy", "memmove"})
-_RETURNS = {"none": "none", "bool": "bool", "int64": "int64", "uint64": "int64"}
+_RETURNS = {"none": "none", "bool": "bool", "int64": "int64", "uint64": "int64"} | {f"UniTuple(int64 x {count})": f"int64 x {count}" for count in (2, 3)}
 
 
-def dispatcher(function: Callable[..., Any]) -> Any:
+def dispatcher(function: Callable[..., Any], *, inline: bool) -> Any:
     """The function as numba has it, for kernels that call it."""
-    return _numba.njit(nogil=True, _nrt=False)(function)
+    return _numba.njit(nogil=True, _nrt=False, forceinline=inline)(function)
 
 
 def type_of(made: Any) -> Any:
@@ -41,10 +43,27 @@ def compile_kernel(made: Any, kinds: Sequence[Kind]) -> Code:
             _target.typing_context, _target.target_context, made.py_func, types, None, flags, {}, pipeline_class=made._compiler.pipeline_class
         )
         found.library._ensure_finalized()
-        module, name = found.library._final_module, found.fndesc.llvm_func_name
+        module, name = found.library._final_module.clone(), found.fndesc.llvm_func_name
         _check(module, module.get_function(name), kinds, str(made.py_func))
+        module.link_in(_llvm.parse_assembly(_entry(module, name)))
         data = found.library._codegen._tm.emit_object(module)
-    return Code(name, _RETURNS[str(found.signature.return_type)], bytes(data))
+    return Code(ENTRY + name, _RETURNS[str(found.signature.return_type)], bytes(data))
+
+
+def _entry(module: Any, name: str) -> str:
+    """A function of two addresses: of the arguments' words, and of where an exception and behind it the result go."""
+    kinds = [str(argument.type) for argument in module.get_function(name).arguments]
+    lines = [f'target datalayout = "{module.data_layout}"', f'target triple = "{module.triple}"', f'declare i32 @"{name}"({", ".join(kinds)})']
+    lines += [f'define i32 @"{ENTRY}{name}"(ptr %words, ptr %out) {{', "%result = getelementptr i64, ptr %out, i64 1"]
+    passed = ["ptr %result", "ptr %out"]
+    for number, kind in enumerate(kinds[2:]):
+        lines += [f"%at{number} = getelementptr i64, ptr %words, i64 {number}", f"%word{number} = load i64, ptr %at{number}"]
+        if kind == "ptr":
+            lines.append(f"%of{number} = inttoptr i64 %word{number} to ptr")
+        elif kind != "i64":
+            lines.append(f"%of{number} = trunc i64 %word{number} to {kind}")
+        passed.append(f"{kind} %{'word' if kind == 'i64' else 'of'}{number}")
+    return "\n".join([*lines, f'%status = call i32 @"{name}"({", ".join(passed)})', "ret i32 %status", "}"])
 
 
 def _numba_type(kind: Kind) -> Any:
@@ -61,6 +80,6 @@ def _check(module: Any, function: Any, kinds: Sequence[Kind], name: str) -> None
     missing = [each.name for each in module.functions if each.is_declaration and not each.name.startswith("llvm.") and each.name not in _OF_C]
     if missing:
         raise TypeError(f"{name} calls {missing}, which is not in its machine code")
-    wanted = 2 + sum(len(slots(kind)) for kind in kinds)  # where the result goes, and an exception
+    wanted = 2 + sum(map(words_of, kinds))  # where the result goes, and an exception
     if len(list(function.arguments)) != wanted:
         raise TypeError(f"{name} takes {len(list(function.arguments))} words, {wanted} are handed over")

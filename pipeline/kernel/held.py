@@ -3,7 +3,7 @@
 In: Arrow arrays and batches, held or plain. Out: the same values in the other form, or other rows of them. Never: a change of a value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,17 +11,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.compiled import compiled
-from tracebraid.schemas.table import CODED, HELD_ATTRIBUTES, INT32, STRING
+from tracebraid.pipeline.kernel.texts import take_stored, take_texts
+from tracebraid.schemas.table import CODED, HELD_ATTRIBUTES, INT32, STORED_ATTRIBUTES, STRING
 
 Ints = npt.NDArray[np.int64]
 _VIEW = 2  # words of a string view
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """CODED and views as strings, HELD_ATTRIBUTES as ATTRIBUTES; others as they are."""
+    """CODED and views as strings, HELD_ATTRIBUTES and STORED_ATTRIBUTES as ATTRIBUTES; others as they are."""
     if array.type in (CODED, pa.string_view()):
         return array.cast(STRING)
-    if array.type == HELD_ATTRIBUTES:
+    if array.type in (HELD_ATTRIBUTES, STORED_ATTRIBUTES):
         return pa.MapArray.from_arrays(_offsets(array), array.keys.cast(STRING), array.items.cast(STRING), mask=_nulls(array))
     return array
 
@@ -32,8 +33,9 @@ def as_held(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return array
     if kind == CODED:
         return array.dictionary_encode()
-    if kind == HELD_ATTRIBUTES:
-        return pa.MapArray.from_arrays(_offsets(array), array.keys.dictionary_encode(), array.items.cast(pa.string_view()), mask=_nulls(array))
+    if kind in (HELD_ATTRIBUTES, STORED_ATTRIBUTES):
+        keys = array.keys if pa.types.is_dictionary(array.keys.type) else array.keys.dictionary_encode()
+        return pa.MapArray.from_arrays(_offsets(array), keys, array.items.cast(kind.item_type), mask=_nulls(array))
     return plain(array)
 
 
@@ -59,6 +61,12 @@ def nothing(rows: int, kind: pa.DataType) -> pa.Array:
     return pa.nulls(rows, kind)
 
 
+@lru_cache(maxsize=8)
+def no_items(rows: int, of: pa.DataType) -> pa.ListArray:
+    """Lists without items."""
+    return pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], of), type=pa.list_(of))
+
+
 def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     """The rows at these places."""
     return pa.record_batch([take(column, rows) for column in batch.columns], schema=batch.schema)
@@ -67,14 +75,15 @@ def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
 def take(array: pa.Array, rows: Ints) -> pa.Array:
     """The values at these places. Arrow has no way to take views, which maps hold; of the rest it takes 5 to 40 ns a value, this one to five."""
     kind = array.type
-    if kind == HELD_ATTRIBUTES:
-        return _take_maps(array, rows)
+    special = _TAKES.get(kind)
+    if special:
+        return special(array, rows)
     if array.null_count == len(array) and not pa.types.is_nested(kind):
         return nothing(len(rows), kind)
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(take(array.indices, rows), array.dictionary)
     if pa.types.is_list(kind) and not (len(array.values) or array.null_count):
-        return pa.ListArray.from_arrays(pa.array(np.zeros(len(rows) + 1, np.int32)), array.values.slice(0, 0), type=kind)
+        return no_items(len(rows), kind.value_type)
     if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind):
         return _take_numbers(array, rows)
     return array.take(pa.array(rows))
@@ -88,6 +97,12 @@ def _take_numbers(array: pa.Array, rows: Ints) -> pa.Array:
         there = array.is_valid().to_numpy(zero_copy_only=False)[rows]
         valid, nulls = pa.py_buffer(np.packbits(there, bitorder="little")), int(len(there) - there.sum())
     return pa.Array.from_buffers(array.type, len(rows), [valid, pa.py_buffer(numbers[rows])], nulls)
+
+
+def _take_stored(maps: pa.MapArray, rows: Ints) -> pa.MapArray:
+    null = _nulls(maps)
+    mask = pa.array(null.to_numpy(zero_copy_only=False)[rows]) if null else None
+    return pa.MapArray.from_arrays(*take_stored(maps, rows), mask=mask)
 
 
 def _take_maps(maps: pa.MapArray, rows: Ints) -> pa.MapArray:
@@ -129,6 +144,9 @@ def _take_valid(held: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int32], row
         for item in range(offsets[row], offsets[row + 1]):
             out[to] = held[item]
             to += 1
+
+
+_TAKES: dict[pa.DataType, Callable[[pa.Array, Ints], pa.Array]] = {HELD_ATTRIBUTES: _take_maps, STORED_ATTRIBUTES: _take_stored, STRING: take_texts}
 
 
 def texts_at(texts: pa.Array, places: Ints) -> pa.StringArray:

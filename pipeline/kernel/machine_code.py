@@ -6,12 +6,13 @@ Source of how arguments lie: numba's calling convention. An array is (owner, par
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from struct import Struct
 from typing import Any, cast
 from uuid import uuid4
 
@@ -24,12 +25,13 @@ Native = Callable[[Sequence[Any]], Any]
 ARRAY, INTEGER, BOOL, TUPLE = "array", "integer", "bool", "tuple"
 _INTEGER, _BOOL = (INTEGER,), (BOOL,)
 _DIGEST_BYTES = 32
+ENTRY = "run."  # before the name of a kernel: what is called
 _FINE = (0, -2)  # a result, or none
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kernel for one kind of each argument. returns: none, bool or int64."""
+    """One kernel for one kind of each argument. returns: none, bool, int64, or int64 x 2 and more."""
 
     name: str
     returns: str
@@ -50,23 +52,21 @@ def kind_of(argument: Any) -> Kind:
     raise TypeError(f"a kernel takes arrays, integers and tuples of them, not {type(argument).__name__}")
 
 
-def slots(kind: Kind) -> list[Any]:
-    """The C types of what one argument becomes."""
+def words_of(kind: Kind) -> int:
+    """How many words one argument becomes."""
     if kind[0] == TUPLE:
-        return [slot for each in kind[1:] for slot in slots(each)]
-    if kind[0] == ARRAY:
-        return [ctypes.c_int64] * (5 + 2 * kind[2])
-    return [ctypes.c_int8 if kind[0] == BOOL else ctypes.c_int64]
+        return sum(map(words_of, kind[1:]))
+    return 5 + 2 * int(kind[2]) if kind[0] == ARRAY else 1
 
 
-def _words(arguments: Sequence[Any]) -> Iterator[int]:
+def _put_words(arguments: Sequence[Any], words: list[int]) -> None:
     for argument in arguments:
         if isinstance(argument, np.ndarray):
-            yield from (0, 0, argument.size, argument.itemsize, argument.__array_interface__["data"][0], *argument.shape, *argument.strides)
+            words += (0, 0, argument.size, argument.itemsize, argument.__array_interface__["data"][0], *argument.shape, *argument.strides)
         elif isinstance(argument, tuple):
-            yield from _words(argument)
+            _put_words(argument, words)
         else:
-            yield int(argument)
+            words.append(int(argument))
 
 
 def load(code: Code, kinds: Sequence[Kind]) -> Native:
@@ -77,14 +77,19 @@ def load(code: Code, kinds: Sequence[Kind]) -> Native:
     address = engine.get_function_address(code.name)
     if not address:
         raise RuntimeError(f"LLVM does not find {code.name}")
-    result = ctypes.POINTER(ctypes.c_int64)
-    run = ctypes.CFUNCTYPE(ctypes.c_int32, result, result, *[slot for kind in kinds for slot in slots(kind)])(address)
+    count, pack = int(code.returns.partition(" x ")[2] or 1), Struct(f"{sum(map(words_of, kinds))}q").pack
+    output = ctypes.c_int64 * (1 + count)
+    run = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p, ctypes.POINTER(ctypes.c_int64))(address)
 
     def call(arguments: Sequence[Any]) -> Any:
-        found, raised = ctypes.c_int64(), ctypes.c_int64()
-        if run(found, raised, *_words(arguments)) not in _FINE:
+        words: list[int] = []
+        _put_words(arguments, words)
+        found = output()
+        if run(pack(*words), found) not in _FINE:
             raise RuntimeError(f"{code.name} failed: an index beyond its array, or a division by zero")
-        return None if code.returns == "none" else bool(found.value & 1) if code.returns == "bool" else found.value
+        if code.returns == "none":
+            return None
+        return tuple(found[1:]) if count > 1 else bool(found[1] & 1) if code.returns == "bool" else found[1]
 
     return call
 

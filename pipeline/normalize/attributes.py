@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel.held import texts_at, views_where
 from tracebraid.schemas.semconv import Promoted
-from tracebraid.schemas.table import ATTRIBUTES, HELD_ATTRIBUTES, INT64, STRING
+from tracebraid.schemas.table import ATTRIBUTES, HELD_ATTRIBUTES, INT64, STORED_ATTRIBUTES, STRING
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -32,7 +32,7 @@ def promote(attributes: pa.MapArray, promoted: Sequence[Promoted]) -> tuple[list
     if len(keys):
         names, code_of = distinct(keys)
         slot_by_code = np.array([slots.get(name, -1) for name in names], np.int64)
-        if attributes.type == HELD_ATTRIBUTES and not (attributes.null_count or (slot_by_code >= 0).any()):
+        if attributes.type in (HELD_ATTRIBUTES, STORED_ATTRIBUTES) and not (attributes.null_count or (slot_by_code >= 0).any()):
             return [pa.nulls(len(attributes), attribute.type) for attribute in promoted], attributes
         slot_of = slot_by_code[code_of]
         slot_of[values.is_null().to_numpy(zero_copy_only=False)] = -1

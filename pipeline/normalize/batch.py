@@ -49,8 +49,8 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
         found[table.name].append(batch)
         counted += noticed
         ranges.extend(plausible_us or ())
-    tables = [one_batch(found[table.name], table.held) if found[table.name] else _none(table) for table in (SPANS, LOGS)]
-    rejects = normalize_rejects(decoded.rejects, context) if decoded.rejects.num_rows else _none(REJECTS)
+    tables = [one_batch(found[table.name], table.held) if found[table.name] else _none(table.name) for table in (SPANS, LOGS)]
+    rejects = normalize_rejects(decoded.rejects, context) if decoded.rejects.num_rows else _none(REJECTS.name)
     normalized = Normalized(tables[0], tables[1], rejects, counted, (min(ranges), max(ranges)) if ranges else None)
     kept = normalized.spans.num_rows + normalized.logs.num_rows + normalized.rejects.num_rows
     if kept + decoded.dropped.total() != decoded.rows_in:
@@ -59,7 +59,8 @@ def normalize(records: Records, decoded: Decoded, *, now_us: int, tenant_header:
 
 
 @cache
-def _none(table: Table) -> pa.RecordBatch:
+def _none(name: str) -> pa.RecordBatch:
+    table = next(table for table in (SPANS, LOGS, REJECTS) if table.name == name)
     return pa.record_batch([as_held(pa.array([], kind), held) for kind, held in zip(table.arrow.types, table.held.types, strict=True)], schema=table.held)
 
 

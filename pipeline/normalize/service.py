@@ -11,7 +11,7 @@ import pyarrow as pa
 from tracebraid.pipeline.kernel.held import as_held, take
 from tracebraid.pipeline.normalize.attributes import promote
 from tracebraid.schemas.semconv import RESOURCE
-from tracebraid.schemas.table import HELD_ATTRIBUTES
+from tracebraid.schemas.table import STORED_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class NormalizedResources:
     def of(cls, resources: pa.RecordBatch) -> "NormalizedResources":
         columns, rest = promote(resources.column("attributes"), RESOURCE)
         named = {promoted.column: column.dictionary_encode() for promoted, column in zip(RESOURCE, columns, strict=True)}  # rows then take numbers, not texts
-        return cls({**named, "resource_attributes": as_held(rest, HELD_ATTRIBUTES), "resource_schema_url": resources.column("schema_url").dictionary_encode()})
+        return cls(
+            {**named, "resource_attributes": as_held(rest, STORED_ATTRIBUTES), "resource_schema_url": resources.column("schema_url").dictionary_encode()}
+        )
 
     def take(self, resource: pa.Int32Array) -> dict[str, pa.Array]:
         """The same columns for rows with these `resource` numbers."""

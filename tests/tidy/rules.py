@@ -47,7 +47,7 @@ HOMES = {
     "duckdb": ("pipeline.query", "pipeline.tier"),
     "lark": ("pipeline.rules",),
     "numba": ("pipeline.kernel.compiling",),
-    "llvmlite": ("pipeline.kernel.machine_code",),
+    "llvmlite": ("pipeline.kernel.machine_code", "pipeline.kernel.compiling"),
     "urllib3": ("pipeline.notify", "pipeline.source"),
     "yaml": ("pipeline.rules",),
     "time": ("pipeline.kernel.clock",),

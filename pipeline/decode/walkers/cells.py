@@ -3,6 +3,8 @@
 In: where a field lies. Out: a cell, or an item. Never: an id of an unusual length, a text that is no UTF-8, more attributes than a row may have: see groups.py.
 """
 
+import numpy as np
+
 from tracebraid.pipeline.decode.walkers.memory import B_ITEMS, ITEM, M_ITEMS, OWN_LIST, U_ITEMS, U_LISTS, Ints
 from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, text_number
 from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK, put_item
@@ -20,7 +22,7 @@ DECIDED = -(1 << 60)  # in place of a count, once the first item of a record has
 @compiled
 def put_text(memory: Ints, data: Bytes, cell: Number, kind: Number, place: Pair) -> Number:
     """The number of a text into a cell; EMPTY for an empty one."""
-    memory[cell] = number = text_number(memory, data, kind, place)
+    memory[cell] = number = text_number(memory, data, np.int64(kind), place)
     return OK if number >= EMPTY else GROW if number == FULL else LEFT
 
 
@@ -44,6 +46,6 @@ def put_attribute(memory: Ints, data: Bytes, first_item: Number, place: Pair) ->
         memory[OWN_LIST] = memory[U_LISTS]
     elif memory[U_LISTS] != memory[OWN_LIST]:
         return LEFT  # events or links between attributes: a key's last list, theirs, would hide that the key comes a second time
-    status = put_item(memory, data, memory[B_ITEMS] + number * ITEM, place, (0, number), number - first_item)
+    status = put_item(memory, data, memory[B_ITEMS] + number * ITEM, place, (np.int64(0), number), number - first_item)
     memory[U_ITEMS] = number + 1
     return status

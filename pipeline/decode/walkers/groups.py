@@ -157,10 +157,10 @@ def _close_group(memory: Ints, data: Bytes, what: Pair, first_row: Number, head:
     """Give the rows since `first_row` their resource or scope, which may come behind them. `what`: the kind of text, and its column."""
     if first_row == memory[U_ROWS] and head[1] > head[0]:
         return LEFT  # nobody reads the head of no rows, and it must be one all the same
-    owner = text_number(memory, data, SCHEMA_URL, url)
+    owner = text_number(memory, data, np.int64(SCHEMA_URL), url)
     if owner < EMPTY:
         return GROW if owner == FULL else LEFT
-    number = intern(memory, data, what[0], owner + 1, (head[0], max(head)))
+    number = intern(memory, data, np.int64(what[0]), owner + 1, (head[0], max(head)))
     if number < 0:
         return GROW if number == FULL else LEFT
     for row in range(first_row, memory[U_ROWS]):

@@ -5,8 +5,9 @@ can earn is left to the reference decoder. One array, because numba counts refer
 functions.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +31,17 @@ SIGNAL, OWN_LIST = 12, 13  # which one is walked; the number of the list of a ro
 # the value that was read last; where each part begins, and how much it holds; three words of scratch.
 V_KIND, V_START, V_LENGTH, V_NUMBER = range(16, 20)
 B_SLOTS, B_ENTRIES, B_COUNTS, B_ROWS, B_ITEMS, B_EVENTS, B_EVENT_ITEMS, B_LINKS, B_LINK_ITEMS, B_HARD, B_DIGITS = range(20, 31)
-B_CHOSEN, B_KEYS, B_NAMES, B_COLUMNS = range(31, 35)
+B_CHOSEN, B_KEYS, B_NAMES, B_COLUMNS, B_IDS = range(31, 36)
 M_SLOTS, M_ENTRIES, M_ROWS, M_ITEMS, M_EVENTS, M_LINKS, M_HARD, M_DIGITS = range(40, 48)
 SCRATCH = 48
 BEFORE = 52  # the counters as they were before a record
 EXPECTED = 64  # the keys that came last at each place of a list
 _HEAD = 128
+_PAGE = 4096
 _KEPT_BYTES_MAX = 16 * MIB  # of a batch; what larger ones need is given back
 # Words of one entry, row, item … and what they are. Places and numbers are -1 where there is none.
-ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 6, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
-E_HASH, E_KIND, E_OWNER, E_START, E_LENGTH, E_NUMBER = range(ENTRY)
+ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 8, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
+E_HASH, E_KIND, E_OWNER, E_START, E_LENGTH, E_NUMBER, E_FIRST, E_LAST = range(ENTRY)  # a line of the cache, with 16 bytes of the text
 R_RECORD, R_INDEX, R_RESOURCE, R_SCOPE, R_TRACE, R_SPAN, R_PARENT, R_STATE, R_NAME, R_KIND, R_CODE, R_MESSAGE = range(12)
 R_START, R_END, R_FLAGS, R_DROPPED, R_EVENTS_DROPPED, R_LINKS_DROPPED, R_ITEMS, R_EVENTS, R_LINKS, R_COLUMNS = range(
     12, 22
@@ -55,6 +57,8 @@ C_KIND, C_START, C_LENGTH, C_NUMBER, C_ITEM = range(CHOSEN)  # in `chosen`
 K_START, K_LENGTH, K_NAME, K_LIST = range(KEYED)  # of a key: where it lies, which name it is, the list it was last in
 N_LENGTH, N_COLUMN, N_TEXT = range(3)  # of a name; its bytes follow, eight a word
 KEYS_MAX = 1 << 16
+IDS = 8  # words of digits of a span's ids: of its trace, its own, its parent's
+TRACE_ID, SPAN_ID, PARENT_ID = (0, 4), (4, 2), (6, 2)  # the first word, and how many
 NULL_KEY = -(1 << 40)
 
 
@@ -84,17 +88,20 @@ class Memory:
     @classmethod
     def of(cls, size: int, texts: int) -> "Memory":
         """For batches of `size` bytes, and that many texts; clear() it before each. Pages that are not written to cost nothing."""
-        slots = 1 << (2 * max(texts, 512)).bit_length()
+        slots = 2 << (max(texts, 512) - 1).bit_length()
         rows, items, few = size // 24 + 16, size // 5 + 16, size // 8 + 16
         sizes = [slots, slots // 2 * ENTRY, KINDS, rows * ROW, items * ITEM, few * EVENT, items * ITEM, few * LINK, items * ITEM, few * HARD, few * DIGITS]
-        sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS]
+        sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS, rows * IDS]
         begins = np.cumsum([_HEAD, *sizes])
-        # Not np.empty, which asks for pages of 2 MiB: each of the columns would touch one, and fill a tenth of it.
-        words = np.frombuffer(mmap(-1, 8 * int(begins[-1]), flags=MAP_PRIVATE | MAP_ANONYMOUS), np.int64)
+        # Not np.empty, which asks for pages of 2 MiB throughout: each of the columns would touch one, and fill a tenth of it.
+        pages = mmap(-1, 8 * int(begins[-1]), flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        with suppress(OSError):  # texts are looked up here and there: in small pages half of the looks would cost a walk through the page table
+            pages.madvise(MADV_HUGEPAGE, 0, 8 * int(begins[2]) // _PAGE * _PAGE)
+        words = np.frombuffer(pages, np.int64)
         words[:_HEAD] = 0
-        words[B_SLOTS : B_COLUMNS + 1] = begins[:-1]
+        words[B_SLOTS : B_IDS + 1] = begins[:-1]
         words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
-        words[words[B_COLUMNS] :] = [attribute.type == STRING for attribute in SPAN]
+        words[words[B_COLUMNS] : words[B_IDS]] = [attribute.type == STRING for attribute in SPAN]
         for number, (column, name) in enumerate(_NAMES):
             begin = words[B_NAMES] + number * NAMED
             words[begin : begin + N_TEXT] = len(name), column
@@ -123,6 +130,10 @@ class Memory:
         start, room = int(self.words[B_ROWS]), int(self.words[M_ROWS])
         columns: Ints = self.words[start : start + ROW * room].reshape(ROW, room)
         return columns[:, : self.count(U_ROWS)]
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        return self._part(B_IDS, self.count(U_ROWS), IDS).reshape(-1).view(np.uint64)
 
     @property
     def hard(self) -> Ints:

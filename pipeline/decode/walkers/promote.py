@@ -91,7 +91,7 @@ def promote_items(memory: Ints, data: Bytes, row: Number, first_item: Number, fi
                 status = LEFT  # a number or a boolean in a column of texts: the reference spells it
                 continue
             start = memory[chosen + C_START]
-            number = intern(memory, data, COLUMN + column, 0, (start, start + memory[chosen + C_LENGTH]))
+            number = intern(memory, data, COLUMN + column, np.int64(0), (start, start + memory[chosen + C_LENGTH]))
             if number < 0:
                 status = GROW if number == FULL else LEFT
                 continue

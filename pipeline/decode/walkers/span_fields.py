@@ -10,9 +10,11 @@ from tracebraid.pipeline.decode.walkers.cells import ATTRIBUTES_MAX, TAG_MAX, UI
 from tracebraid.pipeline.decode.walkers.memory import (
     B_EVENT_ITEMS,
     B_EVENTS,
+    B_IDS,
     B_LINK_ITEMS,
     B_LINKS,
     EVENT,
+    IDS,
     ITEM,
     L_DROPPED,
     L_FLAGS,
@@ -26,6 +28,7 @@ from tracebraid.pipeline.decode.walkers.memory import (
     M_ITEMS,
     M_LINKS,
     M_ROWS,
+    PARENT_ID,
     R_CODE,
     R_DROPPED,
     R_EVENTS_DROPPED,
@@ -42,19 +45,22 @@ from tracebraid.pipeline.decode.walkers.memory import (
     S_NAME,
     S_NAME_LENGTH,
     S_TIME,
+    SPAN_ID,
     STATUS_MESSAGE,
+    TRACE_ID,
     TRACE_STATE,
     U_EVENT_ITEMS,
     U_EVENTS,
     U_LINK_ITEMS,
     U_LINKS,
     U_LISTS,
+    U_ROWS,
     Ints,
 )
 from tracebraid.pipeline.decode.walkers.texts import EMPTY
 from tracebraid.pipeline.decode.walkers.values import LEFT, OK, put_item
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, fixed32, fixed64, is_utf8, prefix, varint
-from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, content, digits, fixed32, fixed64, is_utf8, prefix, varint
+from tracebraid.pipeline.kernel.compiled import compiled, inlined
 
 _WIRE_TYPES = (-1, 2, 2, 2, 2, 2, 0, 1, 1, 2, 0, 2, 0, 2, 0, 2, 5)  # of each field of Span
 
@@ -72,11 +78,11 @@ def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair)
     if kind != _WIRE_TYPES[number]:
         return LEFT
     if number == 1:
-        return put_id(memory, row + R_TRACE * memory[M_ROWS], place, 16)
+        return _put_span_id(memory, data, row + R_TRACE * memory[M_ROWS], place, TRACE_ID)
     if number == 2:
-        return put_id(memory, row + R_SPAN * memory[M_ROWS], place, 8)
+        return _put_span_id(memory, data, row + R_SPAN * memory[M_ROWS], place, SPAN_ID)
     if number == 4:
-        return put_id(memory, row + R_PARENT * memory[M_ROWS], place, 8)
+        return _put_span_id(memory, data, row + R_PARENT * memory[M_ROWS], place, PARENT_ID)
     if number == 3:
         return put_text(memory, data, row + R_STATE * memory[M_ROWS], TRACE_STATE, place)
     if number == 6:
@@ -94,6 +100,17 @@ def span_field(memory: Ints, data: Bytes, row: Number, field: Pair, place: Pair)
     elif number == 16:
         memory[row + R_FLAGS * memory[M_ROWS]] = fixed32(data, begin)
     return OK
+
+
+@inlined
+def _put_span_id(memory: Ints, data: Bytes, cell: Number, place: Pair, which: Pair) -> Number:
+    """Where an id of the span lies, and its digits: here it is at hand, rows in the order of ids lie anywhere."""
+    status = put_id(memory, cell, place, 4 * which[1])
+    if status == OK and place[1] > place[0]:
+        out = memory[B_IDS] + IDS * memory[U_ROWS] + which[0]
+        for word in range(which[1]):
+            memory[out + word] = digits(fixed32(data, place[0] + 4 * word))
+    return status
 
 
 @compiled
@@ -155,7 +172,7 @@ def _put_event(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number
                 return LEFT
             memory[event + S_NAME], memory[event + S_NAME_LENGTH] = begin, at - begin
         elif tag == 0x1A:
-            status = _put_sub_item(memory, data, 1, first, (begin, at))
+            status = _put_sub_item(memory, data, np.int64(1), first, (begin, at))
             if status != OK:
                 return status
         elif tag == 0x20:
@@ -191,7 +208,7 @@ def _put_link(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         elif tag == 0x1A and is_utf8(data, begin, at):
             memory[link + L_STATE], memory[link + L_STATE_LENGTH] = begin, length
         elif tag == 0x22:
-            status = _put_sub_item(memory, data, 2, first, (begin, at))
+            status = _put_sub_item(memory, data, np.int64(2), first, (begin, at))
         elif tag == 0x28:
             count, _ = varint(data, begin, at)
             memory[link + L_DROPPED] = count & UINT32

@@ -8,57 +8,71 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.decode.walkers import memory as m
-from tracebraid.pipeline.decode.walkers.gather import by_id, coded, hexed, integers, maps, offsets_of, plain_maps, slices, texts_of
+from tracebraid.pipeline.decode.walkers.gather import (
+    by_first_digits,
+    coded,
+    hexed,
+    ids_of,
+    integers,
+    maps,
+    numbers,
+    offsets_of,
+    plain_maps,
+    slices,
+    stored_maps,
+    texts_of,
+)
 from tracebraid.pipeline.decode.walkers.memory import Ints, Memory
 from tracebraid.pipeline.decode.walkers.promote import NONE
 from tracebraid.pipeline.decode.walkers.shared import Shared, keys_of
 from tracebraid.pipeline.decode.walkers.wire import Bytes
-from tracebraid.pipeline.kernel.held import take
+from tracebraid.pipeline.kernel.held import no_items, take
 from tracebraid.schemas.records import WALKED_SPANS
 from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.spans import EVENT, LINK
-from tracebraid.schemas.table import STRING
+from tracebraid.schemas.table import INT32, INT64, STRING
 
 
 def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa.RecordBatch:
     """In the order of trace ids: files are written in it, and a file's batches are then read side by side, not here and there."""
     rows, keys = memory.rows, keys_of(memory, data)
-    order = by_id(data, rows[m.R_TRACE])
+    order = by_first_digits(memory.ids, rows[m.R_TRACE])
+    sources = data, memory.digits, np.frombuffer(spelled, np.uint8)
     buffers = [pa.py_buffer(data), pa.py_buffer(memory.digits.copy()), pa.py_buffer(spelled)]
 
     def texts(column: int, kind: int) -> pa.DictionaryArray:
         return coded(rows[column], texts_of(memory.texts(kind), data), order)
 
-    def numbers(column: int, to: type = np.int64) -> pa.Array:
-        return pa.array(rows[column].astype(to)[order])
+    def number(column: int, to: pa.DataType = INT64) -> pa.Array:
+        return numbers(rows[column], order, to)
 
     columns = {
-        "record": numbers(m.R_RECORD, np.int32),
-        "record_index": numbers(m.R_INDEX, np.int32),
-        "resource": numbers(m.R_RESOURCE, np.int32),
-        "trace_id": hexed(data, rows[m.R_TRACE][order], 16),
-        "span_id": hexed(data, rows[m.R_SPAN][order], 8),
-        "parent_span_id": hexed(data, rows[m.R_PARENT][order], 8),
+        "record": number(m.R_RECORD, INT32),
+        "record_index": number(m.R_INDEX, INT32),
+        "resource": number(m.R_RESOURCE, INT32),
+        "trace_id": ids_of(memory.ids, rows[m.R_TRACE], order, m.TRACE_ID),
+        "span_id": ids_of(memory.ids, rows[m.R_SPAN], order, m.SPAN_ID),
+        "parent_span_id": ids_of(memory.ids, rows[m.R_PARENT], order, m.PARENT_ID),
         "trace_state": texts(m.R_STATE, m.TRACE_STATE),
-        "flags": numbers(m.R_FLAGS),
+        "flags": number(m.R_FLAGS),
         "name": _names(rows[m.R_NAME], texts_of(memory.texts(m.NAME), data), order),
-        "kind": numbers(m.R_KIND, np.int32),
-        "start_unix_nano": numbers(m.R_START).view(pa.uint64()),
-        "end_unix_nano": numbers(m.R_END).view(pa.uint64()),
-        "status_code": numbers(m.R_CODE, np.int32),
+        "kind": number(m.R_KIND, INT32),
+        "start_unix_nano": number(m.R_START, pa.uint64()),
+        "end_unix_nano": number(m.R_END, pa.uint64()),
+        "status_code": number(m.R_CODE, INT32),
         "status_message": texts(m.R_MESSAGE, m.STATUS_MESSAGE),
         **shared.scopes(rows[m.R_SCOPE][order]),
         "events": take(_events(memory, data, keys, buffers), order),
         "links": take(_links(memory, data, keys, buffers), order),
-        "dropped_attributes_count": numbers(m.R_DROPPED),
-        "dropped_events_count": numbers(m.R_EVENTS_DROPPED),
-        "dropped_links_count": numbers(m.R_LINKS_DROPPED),
-        "attributes": take(maps(memory.items(0), rows[m.R_ITEMS], keys, buffers), order),
+        "dropped_attributes_count": number(m.R_DROPPED),
+        "dropped_events_count": number(m.R_EVENTS_DROPPED),
+        "dropped_links_count": number(m.R_LINKS_DROPPED),
+        "attributes": stored_maps(memory.items(0), rows[m.R_ITEMS], order, keys, sources),
     }
     for number, attribute in enumerate(SPAN):
         values = rows[m.R_COLUMNS + number]
         is_text = attribute.type == STRING
-        columns[attribute.column] = coded(values, texts_of(memory.texts(m.COLUMN + number), data), order) if is_text else integers(values[order], NONE)
+        columns[attribute.column] = coded(values, texts_of(memory.texts(m.COLUMN + number), data), order) if is_text else integers(values, order, NONE)
     return pa.record_batch([columns[name] for name in WALKED_SPANS.names], schema=WALKED_SPANS)
 
 
@@ -71,6 +85,8 @@ def _names(numbers: Ints, texts: pa.StringArray, order: Ints) -> pa.DictionaryAr
 
 def _events(memory: Memory, data: Bytes, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.ListArray:
     rows = memory.events
+    if not len(rows):
+        return no_items(memory.count(m.U_ROWS), EVENT)
     attributes = plain_maps(maps(memory.items(1), rows[:, m.S_ITEMS], keys, buffers))
     names = slices(data, rows[:, m.S_NAME], rows[:, m.S_NAME_LENGTH])
     arrays = [pa.array(rows[:, m.S_TIME].copy()), names, attributes, pa.array(rows[:, m.S_DROPPED].copy())]
@@ -79,10 +95,13 @@ def _events(memory: Memory, data: Bytes, keys: pa.StringArray, buffers: list[pa.
 
 def _links(memory: Memory, data: Bytes, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.ListArray:
     rows = memory.links
+    if not len(rows):
+        return no_items(memory.count(m.U_ROWS), LINK)
     attributes = plain_maps(maps(memory.items(2), rows[:, m.L_ITEMS], keys, buffers))
     states = slices(data, rows[:, m.L_STATE], rows[:, m.L_STATE_LENGTH])
     states = pc.if_else(pc.equal(states, pa.scalar("", STRING)), pa.scalar(None, STRING), states)
-    ids = [hexed(data, rows[:, column], length) for column, length in ((m.L_TRACE, 16), (m.L_SPAN, 8))]
+    every = np.arange(len(rows))
+    ids = [hexed(data, rows[:, column], every, length) for column, length in ((m.L_TRACE, 16), (m.L_SPAN, 8))]
     return _lists(memory.rows[m.R_LINKS], [*ids, states, pa.array(rows[:, m.L_FLAGS].copy()), attributes, pa.array(rows[:, m.L_DROPPED].copy())], LINK)
 
 

@@ -10,8 +10,10 @@ from tracebraid.pipeline.decode.walkers.memory import (
     B_COUNTS,
     B_ENTRIES,
     B_SLOTS,
+    E_FIRST,
     E_HASH,
     E_KIND,
+    E_LAST,
     E_LENGTH,
     E_NUMBER,
     E_OWNER,
@@ -23,31 +25,41 @@ from tracebraid.pipeline.decode.walkers.memory import (
     Ints,
 )
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, Pair, byte_at, fixed32, fixed64, is_utf8
-from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.compiled import compiled, inlined
 
 EMPTY, FULL, NO_UTF8, CROWDED = -1, -2, -3, -4
+_HEAD = 16  # bytes of a text that its entry holds: to look at the text itself is to miss the cache
 # In a table that is half full the longest search for a place takes some 40 steps with a million texts. Whoever chooses texts by their hashes, which are
 # no secret, makes each search as long as there are texts: 80,000 of them, 800 KB, took 5.6 s, and twice as many four times that.
 _STEPS_MAX = 512
 
 
-@compiled
-def _hash(data: Bytes, start: Number, length: Number, seed: Number) -> Number:
-    """Multiply and fold, eight bytes at a time; the table compares byte by byte, so that no two texts are ever taken for one."""
-    value = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(length)
-    at, stop = start, start + length
-    while at + 8 <= stop:
-        value = (value ^ np.uint64(fixed64(data, at))) * np.uint64(0xD6E8FEB86659FD93)
-        value ^= value >> np.uint64(32)
-        at += 8
-    rest = np.uint64(0)
-    if at + 4 <= stop:
-        rest = np.uint64(fixed32(data, at))
-        at += 4
+@inlined
+def _head(data: Bytes, start: Number, length: Number) -> Pair:
+    """Two words that hold all of a text of up to 16 bytes, given its length, or the first 16 of a longer one."""
+    if length >= _HEAD:
+        return fixed64(data, start), fixed64(data, start + 8)
+    if length >= 8:
+        return fixed64(data, start), fixed64(data, start + length - 8) if length > 8 else np.int64(0)
+    if length >= 4:
+        return fixed32(data, start), fixed32(data, start + length - 4)
+    word = np.int64(0)
+    for at in range(length):
+        word = word << 8 | byte_at(data, start + at)
+    return word, np.int64(0)
+
+
+@inlined
+def _hash(data: Bytes, place: Pair, seed: Number, head: Pair) -> Number:
+    """Multiply and fold, eight bytes at a time; the table compares all bytes, so that no two texts are ever taken for one."""
+    start, stop = place
+    value = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(stop - start)
+    value = (value ^ np.uint64(head[0])) * np.uint64(0xD6E8FEB86659FD93)
+    value = (value ^ value >> np.uint64(32) ^ np.uint64(head[1])) * np.uint64(0xD6E8FEB86659FD93)
+    at = start + _HEAD
     while at < stop:
-        rest = rest << np.uint64(8) | np.uint64(byte_at(data, at))
-        at += 1
-    value = (value ^ rest) * np.uint64(0xD6E8FEB86659FD93)
+        value = (value ^ value >> np.uint64(32) ^ np.uint64(fixed64(data, min(at, stop - 8)))) * np.uint64(0xD6E8FEB86659FD93)
+        at += 8
     return np.int64((value ^ value >> np.uint64(29)) & np.uint64(0x7FFFFFFFFFFFFFFF))
 
 
@@ -73,13 +85,15 @@ def intern(memory: Ints, data: Bytes, kind: Number, owner: Number, place: Pair) 
     """
     start, length = place[0], place[1] - place[0]
     slots, entries, mask = memory[B_SLOTS], memory[B_ENTRIES], memory[M_SLOTS] - 1
-    hashed = _hash(data, start, length, kind + (owner << 8))
+    first, last = head = _head(data, start, length)
+    hashed = _hash(data, place, kind + (owner << 8), head)
     slot, steps = hashed & mask, 0
     while memory[slots + slot] >= 0:
         entry = entries + memory[slots + slot] * ENTRY
         if memory[entry + E_HASH] == hashed and memory[entry + E_LENGTH] == length and memory[entry + E_KIND] == kind:
-            if memory[entry + E_OWNER] == owner and same(data, memory[entry + E_START], start, length):
-                return memory[entry + E_NUMBER]
+            if memory[entry + E_OWNER] == owner and memory[entry + E_FIRST] == first and memory[entry + E_LAST] == last:
+                if length <= _HEAD or same(data, memory[entry + E_START] + _HEAD, start + _HEAD, length - _HEAD):
+                    return memory[entry + E_NUMBER]
         slot, steps = (slot + 1) & mask, steps + 1
         if steps == _STEPS_MAX:
             return np.int64(CROWDED)
@@ -89,6 +103,7 @@ def intern(memory: Ints, data: Bytes, kind: Number, owner: Number, place: Pair) 
     entry, number = entries + memory[U_TEXTS] * ENTRY, memory[memory[B_COUNTS] + kind]
     memory[entry + E_HASH], memory[entry + E_KIND], memory[entry + E_OWNER] = hashed, kind, owner
     memory[entry + E_START], memory[entry + E_LENGTH], memory[entry + E_NUMBER] = start, length, number
+    memory[entry + E_FIRST], memory[entry + E_LAST] = first, last
     memory[memory[B_COUNTS] + kind] = number + 1
     memory[U_TEXTS] += 1
     return number
@@ -101,4 +116,4 @@ def text_number(memory: Ints, data: Bytes, kind: Number, place: Pair) -> Number:
         return np.int64(EMPTY)
     if not is_utf8(data, place[0], place[1]):
         return np.int64(NO_UTF8)
-    return intern(memory, data, kind, 0, place)
+    return intern(memory, data, np.int64(kind), np.int64(0), place)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.compiled import compiled, inlined
 
 Bytes = npt.NDArray[np.uint8]
 Number = Any  # an integer of 64 bits: to numba, numpy's and Python's are one
@@ -18,19 +18,24 @@ _PREFIX_BYTES = 5  # of a tag or a length, at most: protobuf refuses longer ones
 _HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte of a word
 
 
-@compiled
+@inlined
 def byte_at(data: Bytes, at: Number) -> Number:
     """An unsigned index spares the question whether it counts from the end, and lets neighboring bytes be read as one word."""
     return np.int64(data[np.uint64(at)])
 
 
-@compiled
+@inlined
 def varint(data: Bytes, at: Number, stop: Number) -> Pair:
     """(the value, where it ends); ends at -1 where it is cut off, or has more than 64 bits. Values from 2^63 on come out negative."""
     if at < stop:
         first = byte_at(data, at)
         if first < 0x80:
             return first, np.int64(at + 1)
+    return _long_varint(data, np.int64(at), np.int64(stop))
+
+
+@compiled
+def _long_varint(data: Bytes, at: Number, stop: Number) -> Pair:
     value, shift = np.int64(0), 0
     while at < stop and shift < 63:
         byte = byte_at(data, at)
@@ -44,13 +49,17 @@ def varint(data: Bytes, at: Number, stop: Number) -> Pair:
     return np.int64(0), np.int64(-1)
 
 
-@compiled
+@inlined
 def prefix(data: Bytes, at: Number, stop: Number) -> Pair:
     """(a tag or a length, where it ends); ends at -1 where it is cut off, or longer than protobuf lets it be."""
-    return varint(data, at, min(np.int64(stop), np.int64(at + _PREFIX_BYTES)))
+    if at < stop:
+        first = byte_at(data, at)
+        if first < 0x80:
+            return first, np.int64(at + 1)
+    return _long_varint(data, np.int64(at), min(np.int64(stop), np.int64(at + _PREFIX_BYTES)))
 
 
-@compiled
+@inlined
 def content(data: Bytes, at: Number, stop: Number, kind: Number) -> Pair:
     """(start, end) of the content of a field of that wire type whose tag was read; ends at -1 where it is cut off, or of no such type."""
     if kind == 2:
@@ -68,16 +77,27 @@ def content(data: Bytes, at: Number, stop: Number, kind: Number) -> Pair:
     return np.int64(at), end if end <= stop else np.int64(-1)
 
 
-@compiled
+@inlined
 def fixed32(data: Bytes, at: Number) -> Number:
     return byte_at(data, at) | byte_at(data, at + 1) << 8 | byte_at(data, at + 2) << 16 | byte_at(data, at + 3) << 24
 
 
-@compiled
+@inlined
 def fixed64(data: Bytes, at: Number) -> Number:
     low = byte_at(data, at) | byte_at(data, at + 1) << 8 | byte_at(data, at + 2) << 16 | byte_at(data, at + 3) << 24
     high = byte_at(data, at + 4) | byte_at(data, at + 5) << 8 | byte_at(data, at + 6) << 16 | byte_at(data, at + 7) << 24
     return low | high << 32
+
+
+@inlined
+def digits(four: Number) -> Number:
+    """Four bytes as eight hexadecimal digits, all at once: a half byte in each byte, the higher one first, and 39 beyond the digit for those above nine."""
+    word = np.uint64(four)
+    word = (word | word << np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
+    word = (word | word << np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
+    word = (word >> np.uint64(4) | word << np.uint64(8)) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    letters = (word + np.uint64(0x0606060606060606)) >> np.uint64(4) & np.uint64(0x0101010101010101)
+    return np.int64(word + np.uint64(0x3030303030303030) + letters * np.uint64(39))
 
 
 @compiled
