@@ -69,10 +69,10 @@ def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa
         "dropped_links_count": number(m.R_LINKS_DROPPED),
         "attributes": stored_maps(memory.items(0), rows[m.R_ITEMS], order, keys, sources),
     }
-    for number, attribute in enumerate(SPAN):
-        values = rows[m.R_COLUMNS + number]
+    for place, attribute in enumerate(SPAN):
+        values = rows[m.R_COLUMNS + place]
         is_text = attribute.type == STRING
-        columns[attribute.column] = coded(values, texts_of(memory.texts(m.COLUMN + number), data), order) if is_text else integers(values, order, NONE)
+        columns[attribute.column] = coded(values, texts_of(memory.texts(m.COLUMN + place), data), order) if is_text else integers(values, order, NONE)
     return pa.record_batch([columns[name] for name in WALKED_SPANS.names], schema=WALKED_SPANS)
 
 
