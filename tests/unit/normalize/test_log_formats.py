@@ -16,7 +16,8 @@ KASSE = FormatSettings(name="kasse", topics=("topic",), fields={"time": "zeit", 
 
 def rows_of(formats: tuple[FormatSettings, ...], *values: bytes) -> list[dict[str, Any]]:
     records = records_of(values)
-    return [own_columns(row) for row in normalize(records, decode(records), now_us=KAFKA_MS * 1000, formats=formats).logs.to_pylist()]
+    rows = normalize(records, decode(records), now_us=KAFKA_MS * 1000, formats=formats).logs.to_pylist()
+    return [own_columns(row) for row in sorted(rows, key=lambda row: row["kafka_offset"])]
 
 
 def test_a_pattern_takes_a_line_apart() -> None:
