@@ -5,10 +5,13 @@ In: nothing. Out: machine code in the user's cache, where the tests and the comm
 `python -m tests.kernels` does it before others ask.
 """
 
+import fcntl
+from contextlib import nullcontext
 from functools import cache
 
 from tests.batches import records_of
 from tests.secret_records import corpus
+from tracebraid.pipeline.kernel.compiled import kept_at
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.store.parquet import encode_rows
 from tracebraid.pipeline.transform import Transform
@@ -18,7 +21,17 @@ from tracebraid.schemas.spans import SPANS
 
 @cache
 def made() -> None:
-    """Spans and logs as protobuf, log objects, and all the others, from their bytes to Parquet."""
+    """Spans and logs as protobuf, log objects, and all the others, from their bytes to Parquet.
+
+    All of it by one process: what two kernels call is compiled with each of them in two."""
+    place = kept_at()
+    with (place / "tests").open("wb") if place else nullcontext() as lock:
+        if lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        _use()
+
+
+def _use() -> None:
     values = [each.value for each in corpus(8) if each.encoding not in ("avro", "")]
     for batch in (values, *([value] * 200 for value in values[:4])):
         for piece in Transform(Settings()).pieces(records_of(batch), 0):
