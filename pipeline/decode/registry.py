@@ -156,8 +156,7 @@ def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:
 
 def pieces(records: Records, *, kernels: bool) -> list[Records]:
     """What to decode at once: all of it where kernels will read most; else few enough bytes that their Python objects fit into memory."""
-    values = records.batch.column("value")
-    if kernels and records.encoding in _KINDS and np.count_nonzero(may_be_walked(values)) > _WALKED_SHARE * len(values):
+    if kernels and records.encoding in _KINDS and _may_be_walked_mostly(records.batch.column("value")):
         return [records]
     return records.split(limits.decode_bytes_max)
 
@@ -171,6 +170,13 @@ def refuse(records: Records, message: str) -> Decoded:
         else:
             _reject(rows, rows.mark(), record, DecodeError("internal_error", message), records.encoding)
     return rows.finish()
+
+
+def _may_be_walked_mostly(values: pa.BinaryArray) -> bool:
+    try:
+        return int(np.count_nonzero(may_be_walked(values))) > _WALKED_SHARE * len(values)
+    except Exception:  # decode() says what keeps kernels from working
+        return False
 
 
 def choose(value: bytes, named: str | None, schemas: Mapping[int, str] = _NONE) -> tuple[str, Read]:

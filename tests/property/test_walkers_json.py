@@ -17,8 +17,9 @@ from tests.property.test_otlp import EDITS, SEEDS, hex_ids, log_data, mutated, t
 from tests.property.test_spans_mutated import odd
 from tests.property.test_walkers import requests, same
 from tests.property.test_walkers_logs import messages
-from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.registry import decode, pieces
 from tracebraid.pipeline.decode.walkers.otlp_json import LEVELS_MAX
+from tracebraid.pipeline.kernel import limits
 
 EXTRA = ('{"a":[1,{"b":null}],"c":"\\u00e9"}', "1.5e3", '"x"', "[]", "false", "null")
 SPELLINGS = st.tuples(st.booleans(), st.sampled_from([None, 0, 2, "\t"]), st.booleans(), st.integers(0, 2**32), st.sampled_from(["", "order", "extra"]))
@@ -295,3 +296,9 @@ def test_headers_name_what_is_walked() -> None:
     assert decoded.walked is not None
     assert sorted(set(decoded.walked.column("record").to_pylist())) == [0, 3]
     assert sorted({*decoded.rejects.column("record").to_pylist(), *decoded.logs.column("record").to_pylist()}) == [1, 2, 4]
+
+
+def test_what_is_walked_is_decoded_at_once() -> None:
+    large = span('"traceState":"' + "x" * limits.MIB + '"')
+    assert [len(pieces(records_of([large] * 6), kernels=kernels)) > 1 for kernels in (False, True)] == [True, False]
+    assert len(pieces(records_of([large.replace(b"resourceSpans", b"spans")] * 6), kernels=True)) > 1
