@@ -51,7 +51,13 @@ def may_be_walked(values: pa.BinaryArray) -> Bytes:
 def _bytes_of(values: pa.BinaryArray) -> tuple[Bytes, Starts]:
     """The bytes of all values, one behind the other, and where each begins."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    return np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]], offsets - offsets[0]
+    return _not_to_be_written(np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]), offsets - offsets[0]
+
+
+def _not_to_be_written(data: Bytes) -> Bytes:
+    """Kafka's bytes may not be; where others may, kernels would be compiled once more for them."""
+    data.flags.writeable = False
+    return data
 
 
 @compiled
@@ -85,7 +91,7 @@ def _all_as_protobuf(data: Bytes, starts: Starts, kinds: Bytes) -> tuple[Bytes, 
     """Of all that may be walked; JSON that may not is NEITHER then."""
     out, out_starts = np.empty(len(data), np.uint8), np.empty_like(starts)
     as_protobuf(data, starts, kinds, out, out_starts, np.empty(STACK, np.int64))
-    return out[: out_starts[-1]], out_starts
+    return _not_to_be_written(out[: out_starts[-1]]), out_starts
 
 
 def _walk_signal(data: Bytes, starts: Starts, wanted: Bytes, scratch: Scratch, signal: int) -> Walked | None:

@@ -2,9 +2,12 @@
 
 import math
 import struct
+from dataclasses import replace
 from random import Random
+from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList
@@ -12,8 +15,11 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, ResourceLo
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
+from tests.batches import records_of
+from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.decode.walkers import otlp_json_tables as tables
 from tracebraid.pipeline.decode.walkers.doubles import double
+from tracebraid.pipeline.decode.walkers.groups import walk
 
 MESSAGES = (AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, LogRecord, ResourceLogs, ScopeLogs, Resource, ResourceSpans, ScopeSpans, Status)
 DESCRIPTORS = {message.DESCRIPTOR.name: message.DESCRIPTOR for message in (*MESSAGES, Span, Span.Event, Span.Link)}
@@ -101,3 +107,16 @@ def test_doubles_at_the_edges(text: str) -> None:
 )
 def test_doubles_that_are_left(text: str) -> None:
     assert _bits(text) is None
+
+
+def test_bytes_that_may_be_written_are_walked_by_the_code_for_those_that_may_not() -> None:
+    """Kafka's may not; those of a file, and what is made of JSON, may. The walkers would be compiled for both."""
+    spans = TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[Span(name="a", trace_id=bytes(16), span_id=bytes(8))])])])
+    records = records_of([spans.SerializeToString()])
+    writable = pa.array(records.batch.column("value").to_pylist(), pa.binary())
+    batch = records.batch.set_column(3, "value", writable)
+    natives = cast(Any, walk)._natives
+    decode(records)
+    before = set(natives)
+    decode(replace(records, batch=batch))
+    assert before == set(natives) != set()
