@@ -49,11 +49,15 @@ def sizes_of(messages: Sequence[Any]) -> tuple[int, dict[str, int]]:
     if not messages:
         return 0, {}
     kind = type(messages[0])
-    sizes = [len(value) if value else 0 for value in map(kind.value, messages)]
-    topics = [topic or "" for topic in map(kind.topic, messages)]
-    if len(set(topics)) == 1:
-        return sum(sizes), {topics[0]: max(sizes)}
-    return sum(sizes), dict(sorted(zip(topics, sizes, strict=True)))  # the last of a topic is its largest
+    try:
+        sizes = list(map(len, map(kind.value, messages)))
+    except TypeError:  # some have none
+        sizes = [len(message.value() or b"") for message in messages]
+    topics = set(map(kind.topic, messages))
+    if len(topics) == 1:
+        return sum(sizes), {topics.pop() or "": max(sizes)}
+    named = (topic or "" for topic in map(kind.topic, messages))
+    return sum(sizes), dict(sorted(zip(named, sizes, strict=True)))  # the last of a topic is its largest
 
 
 def _binary(values: list[bytes | None]) -> pa.BinaryArray:

@@ -109,11 +109,11 @@ class KafkaSource:
     def _grouped(self, messages: list[Any]) -> tuple[dict[Place, list[Any]], dict[Place, str]]:
         """Messages by partition, and where damage was found. Most polls hold one partition's, without an error."""
         kind: Any = type(messages[0]) if messages else None
-        places = list(zip(map(kind.topic, messages), map(kind.partition, messages), strict=True)) if messages else []
-        if len(set(places)) == 1 and not any(map(kind.error, messages)):
-            return {places[0]: messages}, {}
+        if messages and not any(map(kind.error, messages)) and len(set(map(kind.topic, messages))) == len(set(map(kind.partition, messages))) == 1:
+            return {(messages[0].topic(), messages[0].partition()): messages}, {}
         groups, damaged = dict[Place, list[Any]](), dict[Place, str]()
-        for message, place in zip(messages, places, strict=True):
+        for message in messages:
+            place = (message.topic(), message.partition())
             if message.error() is not None:
                 self._notice(message, damaged)
             elif place not in damaged:  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
