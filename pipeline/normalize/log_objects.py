@@ -22,7 +22,7 @@ from tracebraid.pipeline.normalize.log_fields import NAMES, Role, role_of
 from tracebraid.pipeline.normalize.log_row import DURATION, LEVEL_CHARS_MAX, NAME_CHARS_MAX, flag, structured
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.severity import severity_number
-from tracebraid.pipeline.normalize.trace_id import NO_TRACE, flags_in, sampled_in
+from tracebraid.pipeline.normalize.trace_id import NO_TRACE, flags_in, sampled_in, source_of
 from tracebraid.schemas.table import BOOL, CODED, INT32, INT64, STRING
 
 Bools = npt.NDArray[np.bool_]
@@ -112,7 +112,7 @@ def _ids(batch: _Batch, columns: Columns) -> None:
     coded = np.zeros(len(traced), np.int32)
     coded[traced] = numbers
     columns["trace_id_source"] = pa.DictionaryArray.from_arrays(
-        pa.array(coded, INT32, mask=~traced), pa.array([f"field:{batch.names[code]}" for code in used.tolist()], STRING)
+        pa.array(coded, INT32, mask=~traced), pa.array([source_of(batch.names[code]) for code in used.tolist()], STRING)
     )
     # Without a field that has one, a word that may mean something else, or the text, may.
     lacking = ~traced

@@ -42,7 +42,7 @@ def find_ids(picks: Picks, text: str | None, header: str | None, use: Callable[[
     field, context, invalid = _from_fields(picks)
     by_header = False
     if context and field:
-        source = "traceparent" if field.name.lower() == "traceparent" else f"field:{field.name}"
+        source = source_of(field.name)
     else:
         context, source = _from_list(picks)
         if context is None:
@@ -57,6 +57,11 @@ def find_ids(picks: Picks, text: str | None, header: str | None, use: Callable[[
         use(field)
     flags = _flags(picks, use)
     return Ids(trace_id, span_id, context.flags if flags is None else flags, source, False, by_header)
+
+
+def source_of(name: str) -> str:
+    """What a trace id's source is called that the field of this name gave."""
+    return "traceparent" if name.lower() == "traceparent" else f"field:{name}"
 
 
 def _from_fields(picks: Picks) -> tuple[Pick | None, Context | None, bool]:

@@ -197,6 +197,15 @@ def test_same_rows_with_a_users_format_and_with_headers(values: list[bytes], hea
     _same(values, formats=formats, headers=headers)
 
 
+@pytest.mark.parametrize("name", ["traceparent", "TraceParent", "trace"])
+def test_the_source_of_a_trace_id_in_a_users_field_is_called_the_same(name: str) -> None:
+    value = orjson.dumps({name: TRACE, "level": "info", "msg": "paid"})
+    formats = [FormatSettings(name="mine", fields={"trace_id": name})]
+    _same([value], formats=formats)
+    (row,), _, _ = _rows(records_of([value]), True, formats)
+    assert row["trace_id_source"] == ("traceparent" if name.lower() == "traceparent" else f"field:{name}")
+
+
 @pytest.mark.parametrize("folder", sorted((Path(__file__).parents[1] / "data" / "logs").glob("*")), ids=lambda path: path.name)
 def test_same_rows_of_real_libraries(folder: Path) -> None:
     files = [folder] if folder.is_file() else [path for path in sorted(folder.rglob("*")) if path.is_file()]
