@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracebraid.pipeline.decode.flatten import flatten
-from tracebraid.pipeline.decode.json_value import NotJson, parse
+from tracebraid.pipeline.decode.json_value import NotJson, dump, parse
 from tracebraid.pipeline.decode.rows import Attributes
 from tracebraid.pipeline.kernel import limits
 
@@ -89,13 +89,16 @@ def unwrap(content: dict[str, Any] | str, exact: bool = False) -> Log:
     return log
 
 
-def events_of(item: Any) -> list[Any]:
-    """The logs of one JSON value: those of a CloudWatch message, each with what the message says of all; else the value itself."""
+def events_of(item: Any) -> tuple[list[Any], int]:
+    """The logs of one JSON value: those of a CloudWatch message, each with what the message says of all; else the value itself. And how many bytes many of them
+    repeat so."""
     if not isinstance(item, dict) or not isinstance(item.get("logEvents"), list) or not {"logGroup", "messageType"} & item.keys():
-        return [item]
+        return [item], 0
     shared = {name: item[name] for name in ("logGroup", "logStream", "owner") if name in item}
     shared["cloudwatch"] = {name: value for name, value in item.items() if name not in shared and name != "logEvents"}
-    return [{**event, **shared} if isinstance(event, dict) else event for event in item["logEvents"]]
+    events: list[Any] = item["logEvents"]
+    repeated = len(events) * len(dump(shared, exact=True)) if len(events) > limits.repetition_ratio_max else 0
+    return [{**event, **shared} if isinstance(event, dict) else event for event in events], repeated
 
 
 def strip_newline(text: str) -> str:

@@ -30,14 +30,17 @@ class LogRow:
 def read_json(text: bytes | str) -> list[LogRow] | None:
     """The logs of one JSON value: an object, a list of them, or a string that holds either or plain text. None where it is no JSON.
 
-    Any other value is a log whose text is that value.
+    Any other value is a log whose text is that value. Raises DecodeError too_large.
     """
     for exact in (False, True):
         try:
             value = parse(text, exact)
-            items = [event for item in (value if isinstance(value, list) else [value]) for event in events_of(item)]
+            groups = [events_of(item) for item in (value if isinstance(value, list) else [value])]
+            items, repeated = [event for events, _ in groups for event in events], sum(repeated for _, repeated in groups)
             if len(items) > limits.record_rows_max:
                 raise DecodeError("too_large", f"{len(items)} logs in one record, {limits.record_rows_max} at most")
+            if repeated > len(text) * limits.repetition_ratio_max:
+                raise DecodeError("too_large", f"its {len(items)} logs would repeat {repeated} bytes of what is around them; the record itself has {len(text)}")
             return [_unwrapped(item if isinstance(item, (dict, str)) else dump(item, exact), exact) for item in items]
         except NotJson:
             return None

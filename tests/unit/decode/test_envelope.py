@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from tracebraid.pipeline.decode.json_logs import decode_json
-from tracebraid.pipeline.decode.rows import Rows
+from tracebraid.pipeline.decode.rows import DecodeError, Rows
+from tracebraid.pipeline.kernel import limits
 
 
 def read(*objects: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -198,6 +201,19 @@ def test_cloudwatch_without_events_and_with_odd_ones() -> None:
     assert read({**EVENTS, "logEvents": []})[0] == []
     assert [log["body"] for log in read({**EVENTS, "logEvents": ["text", 7]})[0]] == ["text", "7"]
     assert [log["form"] for log in read({"logEvents": [{"a": 1}], "msg": "a log of its own"})[0]] == ["json"]
+
+
+def test_events_of_cloudwatch_that_would_repeat_a_large_message_are_too_large() -> None:
+    large = {"logGroup": "g", "more": "x" * 20_000}
+    for message in (
+        {**large, "logEvents": [{}] * 5_000},
+        {**large, "logEvents": [{"message": "m", "timestamp": 1}] * 5_000},
+        [{**large, "logEvents": [{}] * 500}] * 10,
+    ):
+        with pytest.raises(DecodeError, match="5000 logs would repeat"):
+            read(message)
+    assert len(read({**large, "logEvents": [{"message": "m"}] * limits.repetition_ratio_max})[0]) == limits.repetition_ratio_max
+    assert len(read({"logGroup": "g", "logStream": "s", "messageType": "DATA_MESSAGE", "logEvents": [{"message": "an ordinary line"}] * 5_000})[0]) == 5_000
 
 
 def test_an_event_of_cloudwatch_alone() -> None:
