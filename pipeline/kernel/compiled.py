@@ -2,7 +2,8 @@
 
 In: a function that numba can compile. Out: the same, compiled, and run without Python's lock. Never: code that an older version left: it is kept under a
 digest of all sources that kernels may be made of, and of what compiles them. Without a place to keep it, it is made in each process; so it is where what was
-kept cannot be read, or kept. What is kept is run without numba, whose import alone costs more than decoding a hundred thousand spans.
+kept cannot be read, or kept, or may be another user's, whose code would run as this one. What is kept is run without numba, whose import alone costs more than
+decoding a hundred thousand spans.
 """
 
 import fcntl
@@ -19,7 +20,7 @@ from typing import Any, TypeVar, cast
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.environment import cache_directory
-from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, kind_of, load, read_code, write_code
+from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, is_own, kind_of, load, read_code, write_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _SOURCES = ("pipeline/kernel", "pipeline/decode/walkers", "schemas")  # compiled functions live in the first two, and read constants of the third
@@ -128,9 +129,9 @@ def kept_at() -> Path | None:
         digest.update(source.name.encode() + source.read_bytes())
     place = directory / "kernels" / digest.hexdigest()[:16]
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=place):
-            return place
+            return place if is_own(place.stat()) else None
     except OSError:
         return None
 

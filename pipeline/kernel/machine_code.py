@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from stat import S_IWGRP, S_IWOTH
 from struct import Struct
 from typing import Any, cast
 from uuid import uuid4
@@ -109,10 +110,16 @@ def host() -> str:
     return f"{_llvm.get_process_triple()} {_llvm.get_host_cpu_name()} {features.flatten()}"
 
 
+def is_own(status: os.stat_result) -> bool:
+    """Whether a folder or a file is this user's, and nobody else may write to it: the digest tells what is damaged, not who wrote it."""
+    return status.st_uid == os.geteuid() and not status.st_mode & (S_IWGRP | S_IWOTH)
+
+
 def read_code(place: Path) -> Code | None:
-    """What was kept there; None where that cannot be read, or is not what was written."""
+    """What was kept there; None where that cannot be read, is not what was written, or may be somebody else's."""
     try:
-        whole = place.read_bytes()
+        with place.open("rb") as file:
+            whole = file.read() if is_own(os.fstat(file.fileno())) else b""
     except OSError:
         return None
     rest = whole[_DIGEST_BYTES:]
@@ -128,6 +135,7 @@ def write_code(place: Path, code: Code) -> None:
     written = place.with_name(f"{place.name}.{uuid4()}")
     with suppress(OSError):
         try:
+            written.touch(mode=0o600)
             written.write_bytes(sha256(rest).digest() + rest)
             os.replace(written, place)
         finally:

@@ -43,6 +43,21 @@ def test_machine_code_that_was_torn_is_made_again(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.rglob("*_are_ids*")] == [kept.name]
 
 
+def test_machine_code_that_somebody_else_may_have_put_there_is_not_run(tmp_path: Path) -> None:
+    assert [run(tmp_path), run(tmp_path)] == [COMPILED, KEPT]
+    (kept,) = tmp_path.rglob("*_are_ids*")
+    assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    kept.parent.chmod(0o777)  # a cache that several users share
+    assert run(tmp_path) == COMPILED
+    kept.parent.chmod(0o700)
+    assert run(tmp_path) == KEPT
+    kept.chmod(0o666)
+    assert [run(tmp_path), run(tmp_path)] == [COMPILED, KEPT]
+    if os.geteuid() == 0:
+        os.chown(kept, 65534, -1)
+        assert [run(tmp_path), run(tmp_path)] == [COMPILED, KEPT]
+
+
 def test_of_several_that_start_together_one_compiles(tmp_path: Path) -> None:
     environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     started = [subprocess.Popen([sys.executable, "-c", PROGRAM], env=environ, stdout=subprocess.PIPE, text=True) for _ in range(3)]
