@@ -1,7 +1,8 @@
 """A JSON object → one level of names and texts: `{"a": {"b": 1}}` → `{"a.b": "1"}`.
 
-In: a parsed JSON object. Out: a map of text. Never: a value lost in silence: a name that is taken gets `#2` behind it, what is nested deeper than
-`flatten_depth_max` and every array stay JSON text, and fields beyond `attributes_per_row_max` are counted.
+In: a parsed JSON object. Out: a map of text. Never: a value lost in silence: a name that is taken gets `#2` behind it; what is nested deeper than
+`flatten_depth_max`, objects whose dotted name is longer than `flatten_name_chars_max`, and every array stay JSON text; fields beyond `attributes_per_row_max`
+are counted.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ def _add(into: tuple[Attributes, dict[str, int]], prefix: str, fields: dict[str,
     left_out = 0
     for key, value in fields.items():
         name = prefix + key
-        if isinstance(value, dict) and value and level < limits.flatten_depth_max:
+        if isinstance(value, dict) and value and level < limits.flatten_depth_max and len(name) <= limits.flatten_name_chars_max:
             left_out += _add(into, name + ".", value, level + 1, exact)
         elif len(flat) >= limits.attributes_per_row_max:
             left_out += 1

@@ -39,7 +39,7 @@ from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.schemas.table import INT32
 
 __all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces", "refuse"]
-DECODER_VERSION = 3  # rises when the same bytes give other rows
+DECODER_VERSION = 4  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
     "otlp_json": decode_otlp_json,

@@ -8,6 +8,7 @@ record_bytes_max = 64 * MIB  # larger values are rejects of reason too_large
 record_rows_max = 1_000_000  # spans or log records in one Kafka record
 nesting_depth_max = 64  # of JSON, of AnyValue, of envelopes' contents
 flatten_depth_max = 8  # objects nested deeper than this inside a JSON log object stay JSON text
+flatten_name_chars_max = 256  # so do those whose own dotted name is longer: each of their fields would repeat it
 attributes_per_row_max = 1024  # the rest are counted in dropped_attributes_count
 envelopes_max = 4  # one inside the other, around one log
 id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time

@@ -105,10 +105,12 @@ def _names(memory: Memory, data: Bytes) -> tuple[pa.StringArray, Bools]:
     seen: dict[str, int] = {}
     for number, (start, length, owner) in enumerate(entries):
         own = data[start : start + length].tobytes().decode()
-        if owner:  # its parent came before
-            name, others[number] = f"{names[owner - 1]}.{own}", others[owner - 1] or names[owner - 1].lower() in _MESSAGES
-        else:
-            name, others[number] = own, own in _OTHERS
+        above = names[owner - 1] if owner else ""  # its parent came before
+        if owner and (others[owner - 1] or len(above) > limits.flatten_name_chars_max or above.lower() in _MESSAGES):
+            others[number] = True  # its records are left, and nobody asks for its whole name, which may repeat much
+            names.append(own)
+            continue
+        name, others[number] = (f"{above}.{own}", False) if owner else (own, own in _OTHERS)
         names.append(name)
         before = seen.setdefault(name, number)
         if before != number:  # a.b in one object, a: {b} in another, or both in one

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.batches import records_of
 from tests.unit.normalize.log_build import logs_of, normalized
 from tracebraid.pipeline.decode.json_logs import decode_json
+from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.decode.rows import DecodeError, Rows
 from tracebraid.pipeline.kernel import limits
 
@@ -91,6 +93,20 @@ def test_objects_nested_beyond_the_limit_stay_json() -> None:
     names = [f"n{level}" for level in range(limits.flatten_depth_max + 1)]
     value = "".join(f'{{"{name}":' for name in names) + "1" + "}" * len(names)
     assert rows_of(value.encode()) == [("json", None, {".".join(names[:-1]): f'{{"{names[-1]}":1}}'})]
+
+
+def test_an_object_below_a_long_name_stays_json_since_each_of_its_fields_would_repeat_it() -> None:
+    for length in (limits.flatten_name_chars_max - 2, limits.flatten_name_chars_max - 1, 100_000):
+        name = "x" * length
+        fields = {str(number): 1 for number in range(1000)}
+        values = [json.dumps({"a": {name: fields}, "b": number}).encode() for number in range(2)]
+        long = length + 2 > limits.flatten_name_chars_max
+        wanted = {f"a.{name}": json.dumps(fields, separators=(",", ":"))} if long else {f"a.{name}.{number}": "1" for number in range(1000)}
+        assert rows_of(values[0]) == [("json", None, {**wanted, "b": "0"})]
+        decoded = decode(records_of(values, "json"))
+        assert (decoded.logs.num_rows, decoded.rejects.num_rows) == (2 * long, 0)
+        for rows in (decoded.logs, decoded.walked_objects):
+            assert not rows or [dict(row) for row in rows.column("attributes").to_pylist()] == [{**wanted, "b": "0"}, {**wanted, "b": "1"}]
 
 
 def test_a_million_fields_hold_the_cap_and_are_counted() -> None:
