@@ -17,6 +17,7 @@ Offsets = npt.NDArray[np.int32]
 Bytes = npt.NDArray[np.uint8]
 Number = Any  # an integer of 64 bits
 _BLOCK = 8
+_END_MAX = 2**31 - 1  # offsets are of 32 bits
 
 
 @compiled
@@ -39,11 +40,13 @@ def copy_bytes(data: Bytes, start: Number, out: Bytes, place: Number, length: Nu
 
 
 @compiled
-def _ends_of_texts(offsets: Offsets, rows: Ints, ends: Offsets) -> None:
+def _ends_of_texts(offsets: Offsets, rows: Ints, ends: Offsets) -> Number:
+    """Where each row's text ends; how many bytes all have, which may be more than `ends` can say."""
     end = np.int64(0)
     for at in range(len(rows)):
         end += offsets[rows[at] + 1] - offsets[rows[at]]
         ends[at + 1] = end
+    return end
 
 
 @compiled
@@ -80,11 +83,17 @@ def take_texts(texts: pa.StringArray, rows: Ints) -> pa.StringArray:
     """The texts of these rows."""
     offsets, data = _parts(texts)
     ends = np.zeros(len(rows) + 1, np.int32)
-    _ends_of_texts(offsets, rows, ends)
-    out = np.empty(int(ends[-1]), np.uint8)
+    out = _room(_ends_of_texts(offsets, rows, ends))
     _copy_texts((offsets, data), rows, (ends, out))
     valid, missing = bits_at(texts, rows)
     return pa.StringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(out), valid, missing)
+
+
+def _room(size: int) -> Bytes:
+    """For so many bytes of texts. Raises OverflowError where Arrow's offsets do not reach their end: a few rows may repeat a large resource so."""
+    if size > _END_MAX:
+        raise OverflowError(f"{size} bytes of texts in a column, of which there may be {_END_MAX}")
+    return np.empty(size, np.uint8)
 
 
 def _parts(texts: pa.StringArray) -> tuple[Offsets, Bytes]:
@@ -132,7 +141,7 @@ def take_stored(maps: pa.MapArray, rows: Ints) -> tuple[pa.Array, pa.Array, pa.A
     ends = np.zeros(len(rows) + 1, np.int32)
     size = _ends_of_maps(offsets, text_offsets, rows, ends)
     count = int(ends[-1])
-    codes, text_ends, out = np.empty(count, np.int32), np.zeros(count + 1, np.int32), np.empty(size, np.uint8)
+    codes, text_ends, out = np.empty(count, np.int32), np.zeros(count + 1, np.int32), _room(size)
     places = np.empty(count if items.null_count else 0, np.int64)
     _copy_maps((offsets, keys.indices.to_numpy(), text_offsets, data), rows, (codes, text_ends, out), places)
     valid, missing = bits_at(items, places)

@@ -1,11 +1,13 @@
 """Columns as batches hold them: slices, nulls and nothing at all."""
 
+from mmap import mmap
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tracebraid.pipeline.kernel.held import as_held, is_id, one_batch, plain, take
-from tracebraid.schemas.table import ATTRIBUTES, CODED, HELD_ATTRIBUTES, INT32, INT64, STRING
+from tracebraid.schemas.table import ATTRIBUTES, CODED, HELD_ATTRIBUTES, INT32, INT64, STORED_ATTRIBUTES, STRING
 
 COLUMNS = [
     (pa.array([[("a", "1"), ("b", None)], None, [], [("c", "x" * 40)], [("a", "2")]], ATTRIBUTES), HELD_ATTRIBUTES),
@@ -15,6 +17,17 @@ COLUMNS = [
     (pa.array([1, 2, 3, 4, 5], INT32), INT32),
     (pa.array([[], [1], None, [2, 3], [4]], pa.list_(INT64)), pa.list_(INT64)),
 ]
+
+
+def test_texts_that_come_to_more_than_offsets_reach_are_not_taken() -> None:
+    """Five times 2^30 bytes end at 2^30 again, as far as 32 bits say."""
+    large = pa.py_buffer(mmap(-1, 1 << 30))  # of which nobody reads a byte
+    texts = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, 1 << 30], np.int32)), large)
+    maps = pa.MapArray.from_arrays(pa.array([0, 1], INT32), pa.array(["a"], STRING).dictionary_encode(), texts)
+    assert maps.type == STORED_ATTRIBUTES
+    for array in (texts, maps):
+        with pytest.raises(OverflowError, match="5368709120 bytes"):
+            take(array, np.zeros(5, np.int64))
 
 
 @pytest.mark.parametrize(("array", "kind"), COLUMNS)
