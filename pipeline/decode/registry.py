@@ -163,12 +163,12 @@ def pieces(records: Records, *, kernels: bool) -> list[Records]:
 
 def refuse(records: Records, message: str) -> Decoded:
     """Every record as a reject of reason internal_error: it was decoded, and what came behind failed."""
-    rows = Rows()
+    rows, said = Rows(), message.encode("utf-8", "backslashreplace").decode()  # it may repeat half a surrogate pair, which no column takes
     for record, empty in enumerate(pc.equal(pc.fill_null(pc.binary_length(records.batch.column("value")), 0), 0).to_pylist()):
         if empty:
             rows.dropped["empty"] += 1
         else:
-            _reject(rows, rows.mark(), record, DecodeError("internal_error", message), records.encoding)
+            _reject(rows, rows.mark(), record, DecodeError("internal_error", said), records.encoding)
     return rows.finish()
 
 

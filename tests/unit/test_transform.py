@@ -141,6 +141,11 @@ def test_what_is_not_of_a_record_is_not_caught(monkeypatch: pytest.MonkeyPatch, 
         made(values_of(4, {2}))
 
 
+def test_what_an_exception_says_need_not_be_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaking(monkeypatch, lambda: ValueError("half a pair: \ud83d"))
+    assert [row[:3] for row in outcome(made(values_of(4, {2})))[1]] == [(2, "internal_error", "ValueError: half a pair: \\ud83d")]
+
+
 def test_a_time_beyond_the_systems_clock_is(monkeypatch: pytest.MonkeyPatch) -> None:
     breaking(monkeypatch, lambda: OSError(errno.EOVERFLOW, "Value too large for defined data type"))
     assert [number for number, *_ in outcome(made(values_of(4, {2})))[1]] == [2]
