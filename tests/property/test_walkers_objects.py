@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.batches import records_of
-from tracebraid.pipeline.decode.registry import decode
+from tracebraid.pipeline.decode.registry import Scratch, decode
 from tracebraid.pipeline.kernel.formats import FormatSettings
 from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.kernel.moments import LOCAL, NONE, UNUSUAL, ZONED, times_of
@@ -212,6 +212,15 @@ def test_same_rows_of_real_libraries(folder: Path) -> None:
     values = [line for path in files for line in path.read_bytes().splitlines() if line.startswith(b"{")]
     if values:
         _same(values)
+
+
+def test_rows_keep_their_values_when_the_memory_of_their_walk_is_used_again() -> None:
+    """One item alone lies end to end whichever of its words are taken, so that a view of them would do: and would show what the next batch has there."""
+    scratch = Scratch()
+    decoded = decode(records_of([orjson.dumps({"a": "x" * 40_000})]), scratch=scratch)
+    decode(records_of([orjson.dumps({"b": "y", "c": "z" * 20_000})]), scratch=scratch)
+    assert decoded.walked_objects is not None
+    assert decoded.walked_objects.column("attributes").to_pylist() == [[("a", "x" * 40_000)]]
 
 
 def test_most_of_what_arrives_is_walked() -> None:

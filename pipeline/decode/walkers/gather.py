@@ -201,7 +201,7 @@ def views(items: Ints, buffers: list[pa.Buffer]) -> pa.Array:
     null = items[:, I_KEY] < 0
     nulls = int(null.sum())
     valid = pa.py_buffer(np.packbits(~null, bitorder="little")) if nulls else None
-    return pa.Array.from_buffers(pa.string_view(), len(items), [valid, pa.py_buffer(np.ascontiguousarray(items[:, I_LOW : I_HIGH + 1])), *buffers], nulls)
+    return pa.Array.from_buffers(pa.string_view(), len(items), [valid, pa.py_buffer(items[:, I_LOW : I_HIGH + 1].copy()), *buffers], nulls)
 
 
 def maps(items: Ints, ends: Ints, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.MapArray:
