@@ -107,7 +107,7 @@ class IngestSettings(_Section):
     group: str = Field(default="", description="Consumer group; '' for `tracebraid-` and the lake's id.")
     start: str = Field(default="earliest", description="Where a partition without a ledger starts: `earliest`, `latest` or an ISO 8601 time.")
     flush_mib: int = Field(
-        default=32,
+        default=20,
         ge=1,
         le=limits.buffered_bytes_max // limits.MIB,
         description="Commit when the open cycle holds this many MiB; the one before is in memory beside it while it is encoded.",
