@@ -39,7 +39,7 @@ def test_show_gives_value_and_origin(tmp_path: Path) -> None:
     assert code == 0
     assert 'lake = "/srv/lake"  # TRACEBRAID_LAKE' in lines
     assert f'tenant = "file"  # {path}' in lines
-    assert "flush_mib = 32  # default" in lines
+    assert "flush_mib = 20  # default" in lines
     assert 'aws_secret_access_key = "***"  # TRACEBRAID_STORAGE_OPTIONS__AWS_SECRET_ACCESS_KEY' in lines
     assert err == "tracebraid: warning: TRACEBRAID_LAEK is no setting (did you mean TRACEBRAID_LAKE?); it is ignored\n"
 
