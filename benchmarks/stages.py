@@ -23,7 +23,7 @@ from benchmarks.loads import LOADS, PEERS, Load
 from tests.batches import PARTITION
 from tests.brokers.kafka import running_broker, unavailable
 from tracebraid.pipeline.decode.registry import decode
-from tracebraid.pipeline.decode.walkers.batch import JSON, _all_as_protobuf, _bytes_of, _walked, may_be_walked
+from tracebraid.pipeline.decode.walkers.batch import JSON, _all_as_protobuf, _walked, bytes_of, may_be_walked
 from tracebraid.pipeline.decode.walkers.memory import SPANS as SPAN_SIGNAL
 from tracebraid.pipeline.decode.walkers.memory import Scratch
 from tracebraid.pipeline.kernel import limits
@@ -112,7 +112,7 @@ def stages(load: Load, rows: int) -> tuple[Counter[str], int]:
 
 def _walk_alone(records: Records, scratch: Scratch) -> None:
     values = records.batch.column("value")
-    kinds, (data, starts) = may_be_walked(values), _bytes_of(values)
+    kinds, (data, starts) = may_be_walked(values), bytes_of(values)
     if (kinds == JSON).any():
         data, starts = _all_as_protobuf(data, starts, kinds)
     _walked(data, starts, kinds, scratch, SPAN_SIGNAL)

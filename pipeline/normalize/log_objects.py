@@ -23,14 +23,14 @@ from tracebraid.pipeline.normalize.log_row import DURATION, LEVEL_CHARS_MAX, NAM
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.severity import severity_number
 from tracebraid.pipeline.normalize.trace_id import NO_TRACE, flags_in, sampled_in, source_of
-from tracebraid.schemas.table import BOOL, CODED, INT32, INT64, STRING
+from tracebraid.schemas.table import CODED, FALSE, INT32, INT64, STRING
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Columns = dict[str, pa.Array]
 _ROLES = {name: number for number, name in enumerate(NAMES)}
 _UNUSUAL_ROLES = ("traceparent", "datadog_high", "contexts", "nanos", "exception_stacktrace")
-# Roles whose second field is looked at where the first says nothing.
+# Roles whose field fills the column of that name as it is.
 _NAMES = ("thread", "exception_type", "event_name")
 _Judge = Callable[[str], Any]
 
@@ -45,14 +45,14 @@ class _Batch:
         found = [Role(own[name], -1) if name in own else role_of(name) for name in self.names]
         roles = np.array([-1 if role is None else _ROLES.get(role.role, -1) for role in found], np.int32)
         ranks = np.array([0 if role is None else role.rank for role in found], np.int32)
-        self._odd = np.array([role is not None and (bool(role.scale) or role.role not in _ROLES) for role in found], np.bool_)
+        odd_names = np.array([role is not None and (bool(role.scale) or role.role not in _ROLES) for role in found], np.bool_)
         self.places, self._more, self.unusual = picked(attributes, roles, ranks, len(_ROLES))
         self.keep = np.ones(len(attributes.keys), np.bool_)
         for role in _UNUSUAL_ROLES:
             self.unusual |= self.of(role) >= 0
         # Names with a scale, or a role that only the user's settings know, are read with care wherever they stand.
-        if self._odd.any():
-            odd = self._odd[attributes.keys.indices.to_numpy()]
+        if odd_names.any():
+            odd = odd_names[attributes.keys.indices.to_numpy()]
             self.unusual |= np.add.reduceat(odd, attributes.offsets.to_numpy()[:-1]) > 0
 
     def of(self, role: str) -> Ints:
@@ -100,7 +100,7 @@ def read_objects(context: Context, logs: pa.RecordBatch) -> tuple[Columns, Bools
 
 
 def _true(array: pa.BooleanArray) -> Bools:
-    found: Bools = array.fill_null(pa.scalar(False, BOOL)).to_numpy(zero_copy_only=False)
+    found: Bools = array.fill_null(FALSE).to_numpy(zero_copy_only=False)
     return found
 
 
@@ -155,11 +155,10 @@ def _id(batch: _Batch, role: str, length: int) -> tuple[pa.StringArray, Bools]:
 
 
 def _level(batch: _Batch, columns: Columns) -> None:
-    places, rows = batch.of("level"), len(batch.unusual)
-    batch.unusual |= (places < 0) & (batch.of("level_maybe") >= 0)
+    batch.unusual |= (batch.of("level") < 0) & (batch.of("level_maybe") >= 0)
     texts, good = batch.judged("level", lambda text: len(text) <= LEVEL_CHARS_MAX and not structured(text))
     numbers = np.array([*(severity_number(text) if len(text) <= LEVEL_CHARS_MAX else 0 for text in texts.dictionary.to_pylist()), 0], np.int32)
-    number = numbers[texts.indices.fill_null(-1).to_numpy()] if rows else np.zeros(0, np.int32)
+    number = numbers[texts.indices.fill_null(-1).to_numpy()]
     batch.unusual |= good & (number == 0) & batch.several("level")
     batch.use("level", good)
     columns["severity_text"], columns["severity_number"] = texts, pa.array(number, INT32)

@@ -44,11 +44,11 @@ def may_be_walked(values: pa.BinaryArray) -> Bytes:
     """PROTOBUF or JSON for each record that begins as OTLP does there, and is not too large; else NEITHER."""
     kinds = np.zeros(len(values), np.uint8)
     if values.buffers()[2]:
-        _note_kinds(*_bytes_of(values), kinds)
+        _note_kinds(*bytes_of(values), kinds)
     return kinds
 
 
-def _bytes_of(values: pa.BinaryArray) -> tuple[Bytes, Starts]:
+def bytes_of(values: pa.BinaryArray) -> tuple[Bytes, Starts]:
     """The bytes of all values, one behind the other, and where each begins."""
     offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
     return _not_to_be_written(np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]), offsets - offsets[0]
@@ -75,7 +75,7 @@ def walk_records(values: pa.BinaryArray, kinds: Bytes, scratch: Scratch) -> list
     """`kinds`: as may_be_walked() says, or NEITHER. A record holds one signal: those that are no spans are tried as logs, which costs a look."""
     if not kinds.any():
         return []
-    data, starts = _bytes_of(values)
+    data, starts = bytes_of(values)
     found, left = [], kinds.copy()
     if (kinds == JSON).any():
         data, starts = _all_as_protobuf(data, starts, left)

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from tracebraid.pipeline.decode.json_value import Inexact, NotJson, dump, parse, scalar
 from tracebraid.pipeline.decode.walkers import memory as m
-from tracebraid.pipeline.decode.walkers.batch import Walked
+from tracebraid.pipeline.decode.walkers.batch import Walked, bytes_of
 from tracebraid.pipeline.decode.walkers.gather import maps
+from tracebraid.pipeline.decode.walkers.json_text import OPEN
 from tracebraid.pipeline.decode.walkers.memory import Ints, Memory, Scratch
 from tracebraid.pipeline.decode.walkers.objects import DECIMALS, LEVELS_MAX, VALUES, WALKED, compare_lists, walk_objects, write_list
 from tracebraid.pipeline.decode.walkers.values import put_views
@@ -23,7 +24,6 @@ from tracebraid.schemas.records import RESOURCES, WALKED_OBJECTS
 from tracebraid.schemas.table import ATTRIBUTES, CODED, STRING
 
 Bools = npt.NDArray[np.bool_]
-_FIRST = 0x7B
 # Names at the top of an object that make it, beside others, something else than a log: see envelope.py and sniff.py.
 _OTHERS = frozenset(
     {
@@ -40,10 +40,10 @@ def may_be_object(values: pa.BinaryArray) -> Bytes:
     """1 for each record that begins as a JSON object and is not too large, else 0."""
     if not len(values) or not values.buffers()[2]:
         return np.zeros(len(values), np.uint8)
-    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    data, sizes = np.frombuffer(values.buffers()[2], np.uint8), np.diff(offsets)
+    data, starts = bytes_of(values)
+    sizes = np.diff(starts)
     likely = (sizes > 0) & (sizes <= limits.record_bytes_max)
-    likely[likely] = data[offsets[:-1][likely]] == _FIRST
+    likely[likely] = data[starts[:-1][likely]] == OPEN
     return likely.astype(np.uint8)
 
 
@@ -51,13 +51,12 @@ def walk_json(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch) -> Walked
     """`wanted`: 1 for each record of `values` that may be walked. None where none is."""
     if not wanted.any():
         return None
-    offsets = np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
-    whole = np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    whole, starts = bytes_of(values)
     texts, path = 512, np.empty(LEVELS_MAX, np.int64)
     while True:
         data, marks = whole.copy(), wanted.copy()
         memory = scratch.take(len(data), texts)
-        if walk_objects(memory.words, data, offsets - offsets[0], marks, path):
+        if walk_objects(memory.words, data, starts, marks, path):
             break
         texts *= 4
     if not memory.count(m.U_ROWS):
