@@ -4,7 +4,8 @@ In: a function and the kinds of its arguments. Out: an object file's bytes, whic
 it, or that takes its arguments otherwise than pipeline/kernel/machine_code.py hands them over: both are looked at here, once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import llvmlite.binding
@@ -13,11 +14,12 @@ import numpy as np
 from numba.core import compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
+from numba.np import arrayobj
 
 from tracebraid.pipeline.kernel.machine_code import ARRAY, BOOL, ENTRY, INTEGER, Code, Kind, words_of
 
 _numba, _compiler, _target, _lock = cast(Any, numba), cast(Any, compiler), cast(Any, cpu_target), cast(Any, global_compiler_lock)  # they have no types
-_llvm = cast(Any, llvmlite.binding)
+_llvm, _arrays = cast(Any, llvmlite.binding), cast(Any, arrayobj)
 _OPTIONS = {"nopython": True, "nogil": True, "_nrt": False}
 _OF_C = frozenset({"memset", "memcpy", "memmove"})
 _RETURNS = {"none": "none", "bool": "bool", "int64": "int64", "uint64": "int64"} | {f"UniTuple(int64 x {count})": f"int64 x {count}" for count in (2, 3)}
@@ -38,7 +40,7 @@ def compile_kernel(made: Any, kinds: Sequence[Kind]) -> Code:
     flags = _compiler.Flags()
     _target.options.parse_as_flags(flags, _OPTIONS)
     flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
-    with _lock:
+    with _lock, _no_index_from_the_end():
         found = _compiler.compile_extra(
             _target.typing_context, _target.target_context, made.py_func, types, None, flags, {}, pipeline_class=made._compiler.pipeline_class
         )
@@ -46,8 +48,41 @@ def compile_kernel(made: Any, kinds: Sequence[Kind]) -> Code:
         module, name = found.library._final_module.clone(), found.fndesc.llvm_func_name
         _check(module, module.get_function(name), kinds, str(made.py_func))
         module.link_in(_llvm.parse_assembly(_entry(module, name)))
-        data = found.library._codegen._tm.emit_object(module)
+        machine = found.library._codegen._tm
+        _optimize(module, machine, ENTRY + name)
+        data = machine.emit_object(module)
     return Code(ENTRY + name, _RETURNS[str(found.signature.return_type)], bytes(data))
+
+
+@contextmanager
+def _no_index_from_the_end() -> Iterator[None]:
+    """Numba asks of every index whether it is negative, and then counts from the end: no kernel means that. With
+    NUMBA_BOUNDSCHECK such an index is found to be out of bounds. Where numba has another name for it, it goes on asking."""
+    name = "fix_integer_index"
+    before = getattr(_arrays, name, None)
+    if before is None:
+        yield
+        return
+
+    def as_it_is(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+        return context.cast(builder, index, kind, _numba.types.intp if kind.signed else _numba.types.uintp)
+
+    setattr(_arrays, name, as_it_is)
+    try:
+        yield
+    finally:
+        setattr(_arrays, name, before)
+
+
+def _optimize(module: Any, machine: Any, entry: str) -> None:
+    """Once more, now that nothing but the entry is called from elsewhere: of the seven words of an array a function is then handed those it uses."""
+    for function in module.functions:
+        if not function.is_declaration and function.name != entry:
+            function.linkage = "internal"
+    tuning = _llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization, tuning.slp_vectorization = True, True
+    builder = _llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
 
 
 def _entry(module: Any, name: str) -> str:
