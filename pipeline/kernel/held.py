@@ -16,6 +16,9 @@ from tracebraid.schemas.table import CODED, HELD_ATTRIBUTES, INT32, STORED_ATTRI
 
 Ints = npt.NDArray[np.int64]
 _VIEW = 2  # words of a string view
+_WORD = 8  # bytes of one
+_LOW, _ZEROS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x3030303030303030)
+_FROM_0, _BEYOND_9, _FROM_A, _BEYOND_F = (np.uint64((0x80 - first) * 0x0101010101010101) for first in (0x30, 0x3A, 0x61, 0x67))
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -189,9 +192,9 @@ def one_column(batches: Sequence[pa.RecordBatch], field: pa.Field) -> pa.Array:
 
 
 def is_id(ids: pa.StringArray, length: int) -> npt.NDArray[np.bool_]:
-    """Whether each is a canonical id: so many lower-case hex digits, not all of them 0; true for null."""
+    """Whether each is a canonical id: so many lower-case hex digits, a multiple of eight, not all of them 0; true for null."""
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[ids.offset : ids.offset + len(ids) + 1] if len(ids) else np.zeros(1, np.int32)
-    data, found = ids.buffers()[2], np.empty(len(ids), np.bool_)
+    data, found = ids.buffers()[2] if len(ids) else None, np.empty(len(ids), np.bool_)
     _are_ids(np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8), offsets, length, found)
     if ids.null_count:
         found |= ids.is_null().to_numpy(zero_copy_only=False)
@@ -200,12 +203,19 @@ def is_id(ids: pa.StringArray, length: int) -> npt.NDArray[np.bool_]:
 
 @compiled
 def _are_ids(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int32], length: int, out: npt.NDArray[np.bool_]) -> None:
+    """Eight digits at a time, by what is carried into the highest bit of each byte: from '0' on, beyond '9', from 'a' on, beyond 'f'."""
     for row in range(len(out)):
-        start = offsets[row]
-        right, some = offsets[row + 1] - start == length, False
-        if right:
-            for at in range(start, start + length):
-                byte = data[at]
-                right &= (48 <= byte <= 57) | (97 <= byte <= 102)
-                some |= byte != 48
-        out[row] = right & some
+        start = np.int64(offsets[row])
+        wrong, some = offsets[row + 1] - start != length, np.uint64(0)
+        if not wrong:
+            odd = np.uint64(0)
+            for at in range(start, start + length, _WORD):
+                word = np.uint64(0)
+                for byte in range(_WORD):
+                    word |= np.uint64(data[np.uint64(at + byte)]) << np.uint64(8 * byte)
+                low = word & _LOW
+                digit = (low + _FROM_0) & ~(low + _BEYOND_9) | (low + _FROM_A) & ~(low + _BEYOND_F)
+                odd |= (word | ~digit) & ~_LOW
+                some |= word ^ _ZEROS
+            wrong = odd != 0
+        out[row] = not wrong and some != 0

@@ -55,11 +55,11 @@ partition_ahead_s = 24 * 3600  # the partition column takes the Kafka timestamp'
 partition_behind_s = 7 * 24 * 3600
 
 # Reading.
-poll_records_max = 20_000  # in one poll
+poll_records_max = 40_000  # in one poll
 consume_records_max = 200  # in one call of consume(), of which a poll makes many
 poll_wait_s = 0.1
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
-poll_bytes_max = 8 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
+poll_bytes_max = 16 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each

@@ -33,7 +33,6 @@ from tracebraid.pipeline.decode.walkers.memory import (
     U_ROWS,
     Ints,
 )
-from tracebraid.pipeline.decode.walkers.promote import forget_values
 from tracebraid.pipeline.decode.walkers.spans import put_span
 from tracebraid.pipeline.decode.walkers.texts import EMPTY, FULL, intern, text_number
 from tracebraid.pipeline.decode.walkers.values import GROW, LEFT, OK
@@ -72,7 +71,6 @@ def walk(memory: Ints, data: Bytes, starts: npt.NDArray[np.int32], wanted: Bytes
             continue
         for counter in range(U_LISTS):
             memory[counter] = memory[BEFORE + counter]
-        forget_values(memory)
         if status == GROW:
             return False
     return True

@@ -27,20 +27,21 @@ _NAMES = [(column, name.encode()) for column, promoted in enumerate(SPAN) for na
 NAMES = len(_NAMES)
 # The head of the array: counters; those before U_LISTS go back when a record is given up.
 U_ROWS, U_ITEMS, U_EVENTS, U_EVENT_ITEMS, U_LINKS, U_LINK_ITEMS, U_HARD, U_DIGITS, U_LISTS, U_FIELDS, U_TEXTS = range(11)
-SIGNAL, OWN_LIST = 12, 13  # which one is walked; the number of the list of a row's own attributes
+SIGNAL, OWN_LIST, U_NOTED = 12, 13, 14  # which one is walked; the number of the list of a row's own attributes; names noted in a row
 # the value that was read last; where each part begins, and how much it holds; three words of scratch.
 V_KIND, V_START, V_LENGTH, V_NUMBER = range(16, 20)
 B_SLOTS, B_ENTRIES, B_COUNTS, B_ROWS, B_ITEMS, B_EVENTS, B_EVENT_ITEMS, B_LINKS, B_LINK_ITEMS, B_HARD, B_DIGITS = range(20, 31)
-B_CHOSEN, B_KEYS, B_NAMES, B_COLUMNS, B_IDS = range(31, 36)
+B_CHOSEN, B_KEYS, B_NAMES, B_COLUMNS, B_IDS, B_NOTED, B_FILLED = range(31, 38)
 M_SLOTS, M_ENTRIES, M_ROWS, M_ITEMS, M_EVENTS, M_LINKS, M_HARD, M_DIGITS = range(40, 48)
 SCRATCH = 48
 BEFORE = 52  # the counters as they were before a record
 EXPECTED = 64  # the keys that came last at each place of a list
 _HEAD = 128
 _PAGE = 4096
-_KEPT_BYTES_MAX = 16 * MIB  # of a batch; what larger ones need is given back
+_KEPT_BYTES_MAX = 32 * MIB  # of a batch; what larger ones need is given back
 # Words of one entry, row, item … and what they are. Places and numbers are -1 where there is none.
 ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 8, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
+_NO_ENTRIES = np.empty((0, ENTRY), np.int64)
 E_HASH, E_KIND, E_OWNER, E_START, E_LENGTH, E_NUMBER, E_FIRST, E_LAST = range(ENTRY)  # a line of the cache, with 16 bytes of the text
 R_RECORD, R_INDEX, R_RESOURCE, R_SCOPE, R_TRACE, R_SPAN, R_PARENT, R_STATE, R_NAME, R_KIND, R_CODE, R_MESSAGE = range(12)
 R_START, R_END, R_FLAGS, R_DROPPED, R_EVENTS_DROPPED, R_LINKS_DROPPED, R_ITEMS, R_EVENTS, R_LINKS, R_COLUMNS = range(
@@ -91,7 +92,7 @@ class Memory:
         slots = 2 << (max(texts, 512) - 1).bit_length()
         rows, items, few = size // 24 + 16, size // 5 + 16, size // 8 + 16
         sizes = [slots, slots // 2 * ENTRY, KINDS, rows * ROW, items * ITEM, few * EVENT, items * ITEM, few * LINK, items * ITEM, few * HARD, few * DIGITS]
-        sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS, rows * IDS]
+        sizes += [NAMES * CHOSEN, KEYS_MAX * KEYED, NAMES * NAMED, COLUMNS, rows * IDS, NAMES, COLUMNS]
         begins = np.cumsum([_HEAD, *sizes])
         # Not np.empty, which asks for pages of 2 MiB throughout: each of the columns would touch one, and fill a tenth of it.
         pages = mmap(-1, 8 * int(begins[-1]), flags=MAP_PRIVATE | MAP_ANONYMOUS)
@@ -99,7 +100,7 @@ class Memory:
             pages.madvise(MADV_HUGEPAGE, 0, 8 * int(begins[2]) // _PAGE * _PAGE)
         words = np.frombuffer(pages, np.int64)
         words[:_HEAD] = 0
-        words[B_SLOTS : B_IDS + 1] = begins[:-1]
+        words[B_SLOTS : B_FILLED + 1] = begins[:-1]
         words[M_SLOTS : M_DIGITS + 1] = slots, slots // 2, rows, items, few, few, few, few
         words[words[B_COLUMNS] : words[B_IDS]] = [attribute.type == STRING for attribute in SPAN]
         for number, (column, name) in enumerate(_NAMES):
@@ -114,7 +115,7 @@ class Memory:
         words[EXPECTED:_HEAD] = -1
         words[words[B_SLOTS] : words[B_ENTRIES]] = -1
         words[words[B_COUNTS] : words[B_COUNTS] + KINDS] = 0
-        words[words[B_CHOSEN] : words[B_CHOSEN] + NAMES * CHOSEN] = -1
+        words[words[B_FILLED] : words[B_FILLED] + COLUMNS] = 0
 
     def _part(self, begin: int, count: int, width: int) -> npt.NDArray[np.int64]:
         start = int(self.words[begin])
@@ -130,6 +131,13 @@ class Memory:
         start, room = int(self.words[B_ROWS]), int(self.words[M_ROWS])
         columns: Ints = self.words[start : start + ROW * room].reshape(ROW, room)
         return columns[:, : self.count(U_ROWS)]
+
+    @property
+    def filled(self) -> npt.NDArray[np.bool_]:
+        """Which promoted columns have a value in any row: in the others nothing was ever written."""
+        start = int(self.words[B_FILLED])
+        found: npt.NDArray[np.bool_] = self.words[start : start + COLUMNS] != 0
+        return found
 
     @property
     def ids(self) -> npt.NDArray[np.uint64]:
@@ -158,6 +166,8 @@ class Memory:
 
     def texts(self, kind: int) -> Ints:
         """The entries of a kind, by number."""
+        if not self.words[self.words[B_COUNTS] + kind]:
+            return _NO_ENTRIES
         entries = self._part(B_ENTRIES, self.count(U_TEXTS), ENTRY)
         of_kind: Ints = entries[entries[:, E_KIND] == kind]
         return of_kind

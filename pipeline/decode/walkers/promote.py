@@ -9,10 +9,12 @@ import numpy as np
 from tracebraid.pipeline.decode.walkers.memory import (
     B_CHOSEN,
     B_COLUMNS,
+    B_FILLED,
     B_HARD,
     B_ITEMS,
     B_KEYS,
     B_NAMES,
+    B_NOTED,
     B_ROWS,
     C_ITEM,
     C_KIND,
@@ -32,11 +34,11 @@ from tracebraid.pipeline.decode.walkers.memory import (
     M_ROWS,
     N_COLUMN,
     NAMED,
-    NAMES,
     NULL_KEY,
     R_COLUMNS,
     U_HARD,
     U_ITEMS,
+    U_NOTED,
     V_KIND,
     Ints,
 )
@@ -56,55 +58,60 @@ def note_value(memory: Ints, item: Number) -> None:
     key = memory[memory[B_ITEMS] + item * ITEM + I_KEY]
     name = memory[memory[B_KEYS] + key * KEYED + K_NAME] if key >= 0 else np.int64(-1)
     if name >= 0:
-        chosen = memory[B_CHOSEN] + name * CHOSEN
+        chosen, at = memory[B_CHOSEN] + name * CHOSEN, memory[B_NOTED] + memory[U_NOTED]
         memory[chosen + C_ITEM] = item
         for field in range(4):
             memory[chosen + field] = memory[V_KIND + field]
-
-
-@compiled
-def forget_values(memory: Ints) -> None:
-    for name in range(NAMES):
-        memory[memory[B_CHOSEN] + name * CHOSEN + C_ITEM] = -1
+        while at > memory[B_NOTED] and memory[at - 1] > name:
+            memory[at] = memory[at - 1]
+            at -= 1
+        memory[at] = name  # in the order in which one goes before another; a key comes once
+        memory[U_NOTED] += 1
 
 
 @compiled
 def promote_items(memory: Ints, data: Bytes, row: Number, first_item: Number, first_hard: Number) -> Number:
-    """Fill the row's promoted columns from what was noted since `first_item`, and close the gaps in the items."""
+    """Fill the row's promoted columns from what was noted, and close the gaps in the items."""
     stride = memory[M_ROWS]
-    columns, taken, status = memory[B_ROWS] + row + R_COLUMNS * stride, 0, OK
+    columns, taken = memory[B_ROWS] + row + R_COLUMNS * stride, 0
     for column in range(COLUMNS):
-        memory[columns + column * stride] = _NO_TEXT if memory[memory[B_COLUMNS] + column] else NONE
-    for name in range(NAMES):
+        if memory[memory[B_FILLED] + column]:
+            memory[columns + column * stride] = _NO_TEXT if memory[memory[B_COLUMNS] + column] else NONE
+    for noted in range(memory[U_NOTED]):
+        name = memory[memory[B_NOTED] + noted]
         chosen = memory[B_CHOSEN] + name * CHOSEN
-        item = memory[chosen + C_ITEM]
-        if item < 0:
-            continue
-        memory[chosen + C_ITEM] = -1
         column = memory[memory[B_NAMES] + name * NAMED + N_COLUMN]
-        if status != OK:
-            continue
+        cell = columns + column * stride
+        if not memory[memory[B_FILLED] + column]:
+            _begin_column(memory, column, row)
         if memory[memory[B_COLUMNS] + column]:
-            if memory[columns + column * stride] != _NO_TEXT:
+            if memory[cell] != _NO_TEXT:
                 continue
             if memory[chosen + C_KIND] != TEXT:
-                status = LEFT  # a number or a boolean in a column of texts: the reference spells it
-                continue
+                return LEFT  # a number or a boolean in a column of texts: the reference spells it
             start = memory[chosen + C_START]
             number = intern(memory, data, COLUMN + column, np.int64(0), (start, start + memory[chosen + C_LENGTH]))
             if number < 0:
-                status = GROW if number == FULL else LEFT
-                continue
+                return GROW if number == FULL else LEFT
         else:
             number = _fitting(memory, data, chosen)
-            if number == NONE or memory[columns + column * stride] != NONE:
+            if number == NONE or memory[cell] != NONE:
                 continue
-        memory[columns + column * stride] = number
-        memory[memory[B_ITEMS] + item * ITEM + I_KEY] = _TAKEN
+        memory[cell] = number
+        memory[memory[B_ITEMS] + memory[chosen + C_ITEM] * ITEM + I_KEY] = _TAKEN
         taken += 1
-    if taken and status == OK:
+    if taken:
         _close_gaps(memory, first_item, first_hard)
-    return status
+    return OK
+
+
+@compiled
+def _begin_column(memory: Ints, column: Number, row: Number) -> None:
+    """Nothing for this row and those before it: most batches have values for few of the columns, and the others are never looked at."""
+    memory[memory[B_FILLED] + column] = 1
+    first, nothing = memory[B_ROWS] + (R_COLUMNS + column) * memory[M_ROWS], _NO_TEXT if memory[memory[B_COLUMNS] + column] else NONE
+    for cell in range(first, first + row + 1):
+        memory[cell] = nothing
 
 
 @compiled

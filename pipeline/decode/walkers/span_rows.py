@@ -26,11 +26,11 @@ from tracebraid.pipeline.decode.walkers.memory import Ints, Memory
 from tracebraid.pipeline.decode.walkers.promote import NONE
 from tracebraid.pipeline.decode.walkers.shared import Shared, keys_of
 from tracebraid.pipeline.decode.walkers.wire import Bytes
-from tracebraid.pipeline.kernel.held import no_items, take
+from tracebraid.pipeline.kernel.held import no_items, nothing, take
 from tracebraid.schemas.records import WALKED_SPANS
 from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.spans import EVENT, LINK
-from tracebraid.schemas.table import INT32, INT64, STRING
+from tracebraid.schemas.table import CODED, INT32, INT64, STRING
 
 
 def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa.RecordBatch:
@@ -67,9 +67,12 @@ def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa
         "dropped_attributes_count": number(m.R_DROPPED),
         "dropped_events_count": number(m.R_EVENTS_DROPPED),
         "dropped_links_count": number(m.R_LINKS_DROPPED),
-        "attributes": stored_maps(memory.items(0), rows[m.R_ITEMS], order, keys, sources),
+        "attributes": take(stored_maps(memory.items(0), rows[m.R_ITEMS], keys, sources), order),
     }
-    for place, attribute in enumerate(SPAN):
+    for place, (attribute, filled) in enumerate(zip(SPAN, memory.filled, strict=True)):
+        if not filled:
+            columns[attribute.column] = nothing(len(order), CODED if attribute.type == STRING else INT32)
+            continue
         values = rows[m.R_COLUMNS + place]
         is_text = attribute.type == STRING
         columns[attribute.column] = coded(values, texts_of(memory.texts(m.COLUMN + place), data), order) if is_text else integers(values, order, NONE)

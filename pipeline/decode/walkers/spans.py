@@ -23,6 +23,7 @@ from tracebraid.pipeline.decode.walkers.memory import (
     U_HARD,
     U_ITEMS,
     U_LINKS,
+    U_NOTED,
     U_ROWS,
     Ints,
 )
@@ -41,7 +42,7 @@ def put_span(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         return LEFT
     for column in range(R_ITEMS):
         memory[row + column * memory[M_ROWS]] = 0 if column == R_KIND or column == R_CODE or column >= R_START else -1
-    timed = False
+    timed, memory[U_NOTED] = False, 0
     while at < stop:
         tag, at = prefix(data, at, stop)
         if at < 0 or not 8 <= tag < TAG_MAX:

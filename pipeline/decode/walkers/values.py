@@ -37,8 +37,6 @@ from tracebraid.pipeline.decode.walkers.memory import (
     NAMES,
     NULL_KEY,
     SCRATCH,
-    SIGNAL,
-    SPANS,
     U_DIGITS,
     U_HARD,
     U_LISTS,
@@ -56,7 +54,6 @@ from tracebraid.pipeline.kernel.compiled import compiled, inlined
 OK, LEFT, GROW = 0, 1, 2  # LEFT: to the reference decoder. GROW: there is no room for another text
 NULL, TEXT, BOOL, INT, DOUBLE, ARRAY, MAP, BINARY = range(8)  # AnyValue's field numbers
 _INLINE = 12  # bytes that a view holds itself
-_POOLED_MAX = 256  # bytes of a text of which the walk makes a copy
 _NO_TEXT = -2  # in the place of a key's name: it is no UTF-8
 _TRUE, _FALSE = int.from_bytes(b"true", "little"), int.from_bytes(b"fals", "little")
 
@@ -126,20 +123,6 @@ def _put_integer(memory: Ints, item: Number, number: Number) -> Number:
 
 
 @compiled
-def _pool(memory: Ints, data: Bytes, item: Number, start: Number, length: Number) -> None:
-    """A copy of a text that a view does not hold itself, beside the digits, unless it will have a column: taken in the order of ids, those of the record
-    would lie anywhere in all of its batch's bytes."""
-    words, key = length + 7 >> 3, memory[item + I_KEY]
-    place, used = memory[U_DIGITS] * DIGITS, (words + DIGITS - 1) // DIGITS
-    if memory[U_DIGITS] + used > memory[M_DIGITS] or start + 8 * words > len(data) or memory[memory[B_KEYS] + key * KEYED + K_NAME] >= 0:
-        return
-    for word in range(words):
-        memory[memory[B_DIGITS] + place + word] = fixed64(data, start + 8 * word)
-    memory[item + I_HIGH] = np.int64(1) | (place * 8) << 32
-    memory[U_DIGITS] += used
-
-
-@compiled
 def put_value(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair) -> Number:
     """An AnyValue of at most one field, at `place`, into the item at `item`; `which`: its list's number, and its own in there."""
     at, stop = place
@@ -160,8 +143,6 @@ def put_value(memory: Ints, data: Bytes, item: Number, place: Pair, which: Pair)
         if not is_utf8(data, start, end):
             return LEFT
         put_view(memory, item, data, start, end - start, np.int64(0))
-        if _INLINE < end - start <= _POOLED_MAX and memory[SIGNAL] == SPANS:
-            _pool(memory, data, item, start, end - start)
     elif field == BOOL and kind == 0:
         number, _ = varint(data, start, end)
         memory[item + I_LOW] = 4 | _TRUE << 32 if number else 5 | _FALSE << 32

@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 import pyarrow as pa
 from tracebraid.pipeline.kernel import held
-print(held.is_id(pa.array(["0a", "zz", None]), 2).tolist(), held._are_ids.made, "numba" in sys.modules)
+print(held.is_id(pa.array(["0000000a", "zzzzzzzz", None]), 8).tolist(), held._are_ids.made, "numba" in sys.modules)
 """
 COMPILED, KEPT = "[True, False, True] 1 True", "[True, False, True] 0 False"
 

@@ -1,5 +1,6 @@
 """Columns as batches hold them: slices, nulls and nothing at all."""
 
+import re
 from mmap import mmap
 
 import numpy as np
@@ -49,6 +50,14 @@ def test_slices_are_held_taken_and_plain_again(array: pa.Array, kind: pa.DataTyp
 
 
 def test_ids_of_a_slice() -> None:
-    ids = pa.array(["xx", "0a", None, "00", "0A", "0ab"], STRING)
-    assert is_id(ids.slice(1), 2).tolist() == [True, True, False, False, False]
-    assert is_id(ids.slice(6), 2).tolist() == []
+    ids = pa.array(["x" * 8, "0000000a", None, "00000000", "0000000A", "0000000ab"], STRING)
+    assert is_id(ids.slice(1), 8).tolist() == [True, True, False, False, False]
+    assert is_id(ids.slice(6), 8).tolist() == []
+
+
+@pytest.mark.parametrize("length", [16, 32])
+def test_a_canonical_id_has_hex_digits_alone(length: int) -> None:
+    ids = ["1" * place + chr(byte) + "1" * (length - place - 1) for place in (0, 7, length - 1) for byte in range(1, 128)]
+    assert is_id(pa.array(ids, STRING), length).tolist() == [re.fullmatch("[0-9a-f]+", each) is not None for each in ids]
+    bytes_of_another = pa.array([b"1" * (length - 1) + bytes([byte]) for byte in range(256)], pa.binary()).view(STRING)
+    assert is_id(bytes_of_another, length).tolist() == [byte in b"0123456789abcdef" for byte in range(256)]
