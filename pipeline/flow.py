@@ -27,7 +27,7 @@ While transactions fail again and again, the lake goes on alone; the stream is t
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -102,8 +102,8 @@ class Flow:
 
     # 2. Read.
 
-    def take(self, records: Records) -> None:
-        """Send one batch through the stages to the sinks that do not hold it yet."""
+    def take(self, records: Records) -> Iterator[None]:
+        """Send one batch through the stages to the sinks that do not hold it yet; piece by piece, for the sinks may be full in between."""
         progress = self.progress.get(records.partition)
         if progress is None:
             return  # revoked since it was read: its next owner replays it
@@ -114,6 +114,7 @@ class Flow:
                     self.metrics.count_read(made.records, made.decoded, made.rows)
                 if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
                     self.stream.add(made.records, made.rows)
+                yield
 
     # 4. Lake.
 
@@ -236,8 +237,7 @@ class Ingest:
             self._no_doubt()
             self.starter.again()
             for records in self._before_gaps(found):
-                for piece in pieces(records, kernels=self.settings.ingest.kernels):
-                    self.flow.take(piece)
+                for _ in (taken for piece in pieces(records, kernels=self.settings.ingest.kernels) for taken in self.flow.take(piece)):
                     self.flow.encode_ahead()
                     if self.flow.lake_due():
                         self.flush_lake()

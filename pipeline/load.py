@@ -37,10 +37,10 @@ def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, pro
         for records in source:
             already_held += max(0, min(next_offset, records.next_offset) - records.first_offset)
             for piece in records.split(limits.decode_bytes_max):
-                flow.take(piece)
+                for _ in flow.take(piece):
+                    if flow.lake_due():
+                        flow.flush_lake()
             progress(source.bytes_read, source.bytes_total)
-            if flow.lake_due():
-                flow.flush_lake()
         flow.flush_lake()
     totals = flow.totals
     found = {name: getattr(totals, name) for name in ("records", "spans", "logs", "rejects", "dropped")}

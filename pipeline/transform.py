@@ -6,6 +6,7 @@ that takes its neighbors with it; a row that is not redacted.
 Hostile bytes stop in decode. What is behind it is ours alone, and should never raise. Where it does, over one record of a batch or over some, the batch is
 halved until those are alone: they become rejects of reason `internal_error` with their bytes, all others keep their rows, and the partition moves on. Each
 piece is transformed by itself, so its account holds as any batch's. What is not of a record (no memory, no files, settings) ends the process as ever.
+A batch whose records are too many rows to be made one by one at once is cut, too.
 """
 
 import errno
@@ -15,7 +16,7 @@ from traceback import extract_tb
 
 import structlog
 
-from tracebraid.pipeline.decode.registry import Scratch, decode, refuse
+from tracebraid.pipeline.decode.registry import Crowded, Scratch, decode, refuse
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
@@ -48,15 +49,18 @@ class Transform:
         while left:
             piece = left.pop()
             try:
-                decoded = decode(piece, kernels=self.kernels, scratch=self._scratch)
+                decoded = decode(piece, kernels=self.kernels, scratch=self._scratch, together=limits.batch_rows_max)
                 made = Transformed(piece, decoded, self._rows(piece, decoded, now_us))
+            except Crowded as crowded:
+                left += _cut(piece, crowded.record)
+                continue
             except Exception as error:
                 if not _is_of_a_record(error):
                     raise
                 rows = piece.batch.num_rows
                 if rows > 1 and halves < limits.halves_max:
                     halves += 1
-                    left += [replace(piece, batch=piece.batch.slice(rows // 2)), replace(piece, batch=piece.batch.slice(0, rows // 2))]
+                    left += _cut(piece, rows // 2)
                     continue
                 self._tell(piece, error)
                 decoded = refuse(piece, f"{type(error).__name__}: {error}")
@@ -75,6 +79,11 @@ class Transform:
             self._told.add(kind)
             place = f"{records.partition} at {records.first_offset}"
             log.error("a record became a reject by a fault of tracebraid's; please report it", why=kind[0], first=place, traceback=way)
+
+
+def _cut(records: Records, at: int) -> list[Records]:
+    """What is from record `at` on, and what is before it."""
+    return [replace(records, batch=records.batch.slice(at)), replace(records, batch=records.batch.slice(0, at))]
 
 
 def _is_of_a_record(error: Exception) -> bool:

@@ -36,7 +36,7 @@ def decode_avro(value: bytes, schema: str, record: int, rows: Rows) -> None:
         raise DecodeError("malformed", f"Avro: {type(error).__name__}: {error}") from None
     if payload.tell() != len(value):
         raise DecodeError("malformed", f"Avro: {len(value) - payload.tell()} bytes behind the value that its schema describes")
-    put(read_json(text) or [], record, rows)
+    put(read_json(text, rows.most) or [], record, rows)
 
 
 @lru_cache(maxsize=256)

@@ -14,8 +14,7 @@ import orjson
 
 from tracebraid.pipeline.decode.jaeger import CHILD_OF, FOLLOWS_FROM, JaegerSpan, Tags, put_span
 from tracebraid.pipeline.decode.otlp_json_fields import INT64, UINT32, bytes_of, documents, double_of, enum_of, get, integer_of, objects_of, text_of
-from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.decode.span_row import check_rows
+from tracebraid.pipeline.decode.rows import DecodeError, Rows, check_rows
 
 _REFERENCES = {"CHILD_OF": CHILD_OF, "FOLLOWS_FROM": FOLLOWS_FROM}
 _TYPES = {name: number for number, name in enumerate(("STRING", "BOOL", "INT64", "FLOAT64", "BINARY"))}
@@ -32,7 +31,7 @@ def decode_jaeger_json(value: bytes, record: int, rows: Rows) -> None:
 
 def decode_jaeger_documents(parsed: list[Any], record: int, rows: Rows) -> None:
     """The same for documents that are parsed already."""
-    check_rows(len(parsed))
+    check_rows(len(parsed), rows.most)
     for index, document in enumerate(parsed):
         if not isinstance(document, dict):
             raise DecodeError("not_an_object", "a Jaeger span is a JSON object, this is none")

@@ -15,5 +15,5 @@ BOM = b"\xef\xbb\xbf"
 def decode_json(value: bytes, record: int, rows: Rows) -> None:
     """Append the logs of one record; an empty array gives none. Raises DecodeError: invalid_utf8, too_large."""
     text = value.removeprefix(BOM)
-    logs = read_json(text)
-    put(read_lines(text) if logs is None else logs, record, rows)
+    logs = read_json(text, rows.most)
+    put(read_lines(text, rows.most) if logs is None else logs, record, rows)

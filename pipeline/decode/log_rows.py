@@ -11,7 +11,7 @@ import orjson
 from tracebraid.pipeline.decode.envelope import events_of, resource_of, strip_newline, unwrap
 from tracebraid.pipeline.decode.flatten import flatten
 from tracebraid.pipeline.decode.json_value import Inexact, NotJson, dump, parse
-from tracebraid.pipeline.decode.rows import Attributes, DecodeError, Rows
+from tracebraid.pipeline.decode.rows import Attributes, DecodeError, Rows, check_rows
 from tracebraid.pipeline.kernel import limits
 
 
@@ -27,18 +27,19 @@ class LogRow:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def read_json(text: bytes | str) -> list[LogRow] | None:
+def read_json(text: bytes | str, most: int) -> list[LogRow] | None:
     """The logs of one JSON value: an object, a list of them, or a string that holds either or plain text. None where it is no JSON.
 
-    Any other value is a log whose text is that value. Raises DecodeError too_large.
+    Any other value is a log whose text is that value. Raises DecodeError too_large, beyond `most` logs among others.
     """
     for exact in (False, True):
         try:
             value = parse(text, exact)
-            groups = [events_of(item) for item in (value if isinstance(value, list) else [value])]
+            values = value if isinstance(value, list) else [value]
+            check_rows(len(values), most)
+            groups = [events_of(each) for each in values]
             items, repeated = [event for events, _ in groups for event in events], sum(repeated for _, repeated in groups)
-            if len(items) > limits.record_rows_max:
-                raise DecodeError("too_large", f"{len(items)} logs in one record, {limits.record_rows_max} at most")
+            check_rows(len(items), most)
             if repeated > len(text) * limits.repetition_ratio_max:
                 raise DecodeError("too_large", f"its {len(items)} logs would repeat {repeated} bytes of what is around them; the record itself has {len(text)}")
             return [_unwrapped(item if isinstance(item, (dict, str)) else dump(item, exact), exact) for item in items]

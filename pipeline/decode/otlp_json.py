@@ -21,8 +21,7 @@ from tracebraid.pipeline.decode.otlp_json_fields import (
     text_of,
     unfold,
 )
-from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.decode.rows import DecodeError, Rows, check_rows
 from tracebraid.schemas.semconv import SPAN_KINDS, STATUS_CODES
 
 _NAMES = {f"resource{word}" for word in ("Spans", "Logs", "Metrics")} | {f"resource_{word}" for word in ("spans", "logs", "metrics")}
@@ -76,18 +75,13 @@ def _name(document: Any) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(document), "a number")
 
 
-def _check_rows(count: int) -> None:
-    if count > limits.record_rows_max:
-        raise DecodeError("too_large", f"{count} rows or more in one record; {limits.record_rows_max} is the limit")
-
-
 def _spans(document: dict[str, Any], record: int, index: int, rows: Rows) -> int:
     for group in objects_of(document, "resourceSpans"):
         resource = _resource(group, rows)
         for scope in objects_of(group, "scopeSpans"):
             common = {"record": record, "resource": resource, **_scope(scope)}
             spans = objects_of(scope, "spans")
-            _check_rows(index + len(spans))
+            check_rows(index + len(spans), rows.most)
             for span in spans:
                 rows.spans.append({**common, "record_index": index, **_span(span)})
                 index += 1
@@ -126,7 +120,7 @@ def _logs(document: dict[str, Any], record: int, index: int, rows: Rows) -> int:
         for scope in objects_of(group, "scopeLogs"):
             common = {"record": record, "resource": resource, "form": "otlp", **_scope(scope)}
             logs = objects_of(scope, "logRecords")
-            _check_rows(index + len(logs))
+            check_rows(index + len(logs), rows.most)
             for log in logs:
                 rows.logs.append({**common, "record_index": index, **_log(log)})
                 index += 1

@@ -13,7 +13,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from tracebraid.pipeline.decode.any_value import attributes, signed_nanos, text, with_dropped
-from tracebraid.pipeline.decode.rows import Attributes, DecodeError, Rows
+from tracebraid.pipeline.decode.rows import Attributes, DecodeError, Rows, check_rows
 from tracebraid.pipeline.decode.sniff import Signal, otlp_signal
 from tracebraid.pipeline.kernel import limits
 
@@ -37,10 +37,10 @@ def decode_signal(value: bytes, signal: Signal | None, record: int, rows: Rows) 
         return
     data = _parse(value, signal)
     if signal == "spans":
-        _check_rows(sum(len(scope.spans) for resource in data.resource_spans for scope in resource.scope_spans))
+        check_rows(sum(len(scope.spans) for resource in data.resource_spans for scope in resource.scope_spans), rows.most)
         _spans(data, record, rows)
     else:
-        _check_rows(sum(len(scope.log_records) for resource in data.resource_logs for scope in resource.scope_logs))
+        check_rows(sum(len(scope.log_records) for resource in data.resource_logs for scope in resource.scope_logs), rows.most)
         _logs(data, record, rows)
 
 
@@ -51,11 +51,6 @@ def _parse(value: bytes, signal: str) -> Any:
         message = str(error).rpartition(": ")[2]
         reason = "invalid_utf8" if "UTF-8" in message else "too_deep" if "MaxDepth" in message else "malformed"
         raise DecodeError(reason, f"OTLP {signal}: {message}") from None
-
-
-def _check_rows(count: int) -> None:
-    if count > limits.record_rows_max:
-        raise DecodeError("too_large", f"{count} rows in one record; {limits.record_rows_max} is the limit")
 
 
 def _spans(data: Any, record: int, rows: Rows) -> None:

@@ -24,7 +24,7 @@ from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_j
 from tracebraid.pipeline.decode.otlp_json_fields import documents
 from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
 from tracebraid.pipeline.decode.raw import decode_raw
-from tracebraid.pipeline.decode.rows import DecodeError, Rows
+from tracebraid.pipeline.decode.rows import DecodeError, Rows, rows_max
 from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_list, json_holds_otlp, json_may_hold_spans, otlp_signal, unframed
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, Walked, may_be_walked, walk_records
@@ -38,8 +38,8 @@ from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.records import Decoded, Records
 from tracebraid.schemas.table import INT32
 
-__all__ = ["DECODERS", "DECODER_VERSION", "Scratch", "choose", "decode", "pieces", "refuse"]
-DECODER_VERSION = 4  # rises when the same bytes give other rows
+__all__ = ["DECODERS", "DECODER_VERSION", "Crowded", "Scratch", "choose", "decode", "pieces", "refuse"]
+DECODER_VERSION = 5  # rises when the same bytes give other rows
 DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "otlp_proto": decode_otlp_proto,
     "otlp_json": decode_otlp_json,
@@ -75,35 +75,46 @@ _CONTENT_TYPES = {
 _MESSAGE_FORMATS = {"otlp": "protobuf"}
 
 
-def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = None) -> Decoded:
+class Crowded(Exception):
+    """The records before `record` are as many rows as may be made one by one at once."""
+
+    def __init__(self, record: int) -> None:
+        super().__init__(record)
+        self.record = record
+
+
+def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = None, together: int = 0) -> Decoded:
     """Decode a batch in its encoding; 'auto': what a record's header names, else what its bytes are. Raises UsageError for an encoding that is none.
 
     `kernels`: false leaves every record to the reference decoders, which read the same, slower. `scratch`: of the batch before, to be
-    used again; then batches that are too small to be worth the kernels are left to the reference, too.
+    used again; then batches that are too small to be worth the kernels are left to the reference, too. `together`: where a record follows so many rows
+    of the reference's, which are a kilobyte each until the batch is done, Crowded is raised; 0: never.
     """
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
     walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
-    decoded = _finished(records, walked)
+    decoded = _finished(records, walked, together)
     beside = _before_texts(decoded, walked)
     if len(beside):
         walked = [_without(each, beside) if each.signal == OBJECTS else each for each in walked]
-        decoded = _finished(records, walked)
+        decoded = _finished(records, walked, together)
     for each in walked:
         decoded = _with_walked(decoded, each)
     return replace(decoded, fault=fault) if fault else decoded
 
 
-def _finished(records: Records, walked: list[Walked]) -> Decoded:
+def _finished(records: Records, walked: list[Walked], together: int) -> Decoded:
     """What the reference decoders make of the records that are not walked."""
     done = np.zeros(records.batch.num_rows, np.bool_)
     for each in walked:
         done |= each.records
     try:
-        return _read_all(records, {}, done).finish()
+        return _read_all(records, {}, done, together).finish()
+    except Crowded:
+        raise
     except Exception:
-        return _read_all(records, _unfinished(records, done), done).finish()
+        return _read_all(records, _unfinished(records, done), done, together).finish()
 
 
 def _before_texts(decoded: Decoded, walked: list[Walked]) -> Numbers:
@@ -118,7 +129,18 @@ def _before_texts(decoded: Decoded, walked: list[Walked]) -> Numbers:
     return found
 
 
+def _too_many(walked: Walked, values: pa.BinaryArray) -> Numbers:
+    """Records that are more rows than their size allows, for the reference to refuse."""
+    if walked.rows.num_rows <= limits.record_rows_any:
+        return _NO_RECORDS
+    counts = np.bincount(walked.rows.column("record").to_numpy(), minlength=len(values))
+    likely = np.flatnonzero(counts > limits.record_rows_any)
+    return np.array([record for record in likely.tolist() if counts[record] > rows_max(len(values[record].as_buffer()))], np.int32)
+
+
 def _without(walked: Walked, records: Numbers) -> Walked:
+    if not len(records):
+        return walked
     kept = ~np.isin(walked.rows.column("record").to_numpy(), records)
     mask = walked.records.copy()
     mask[records] = False
@@ -138,7 +160,7 @@ def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:
         if records.encoding != "auto":
             kinds *= kinds == _KINDS[records.encoding]
             objects *= records.encoding == "json"
-        found = walk_records(values, kinds, scratch)
+        found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch)]
         logs = walk_json(values, objects * (kinds != JSON), scratch)
         return [*found, logs] if logs else found, ""
     except Exception as error:  # the reference decoders read them all
@@ -260,7 +282,7 @@ def _configured(encoding: str, value: bytes) -> Read:
     return partial(DECODERS[encoding], value)
 
 
-def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np.bool_]) -> Rows:
+def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np.bool_], together: int = 0) -> Rows:
     rows, values = Rows(), records.batch.column("value")
     left = np.flatnonzero(~done).tolist()
     headers, lines = (_named_encodings(records), {} if refused else joined_lines(records)) if left else ({}, {})
@@ -270,6 +292,8 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
             rows.dropped["joined"] += 1
             continue
         mark, encoding = rows.mark(), records.encoding
+        if together and mark[0] + mark[1] >= together:
+            raise Crowded(record)
         try:
             if value and len(value) > limits.record_bytes_max:
                 raise DecodeError("too_large", f"the record has {len(value)} bytes; {limits.record_bytes_max} is the limit")
@@ -282,6 +306,7 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
                     encoding, read = choose(value, headers.get(record), records.schemas)
                 else:
                     read = _configured(encoding, value)
+                rows.most = rows_max(len(value))
                 read(record, rows)
                 _check_repetition(rows, mark, len(value))
         except DecodeError as error:

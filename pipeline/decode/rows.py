@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.records import Decoded
 from tracebraid.schemas.records import DECODED_LOGS, DECODED_REJECTS, DECODED_SPANS, RESOURCES
 from tracebraid.schemas.table import ATTRIBUTES, STRING
@@ -32,6 +33,17 @@ class DecodeError(Exception):
 
 
 _EMPTY: dict[int, pa.RecordBatch] = {}  # by the identity of their schemas, which the batches hold
+
+
+def rows_max(size: int) -> int:
+    """How many rows a record of `size` bytes may have: a row that takes two bytes there takes a kilobyte here."""
+    return min(limits.record_rows_max, max(limits.record_rows_any, size * limits.repetition_ratio_max // limits.row_bytes))
+
+
+def check_rows(count: int, most: int) -> None:
+    """Raises DecodeError too_large. `most`: by rows_max()."""
+    if count > most:
+        raise DecodeError("too_large", f"{count} rows or more in one record, which by its size may have {most}")
 
 
 class Columns:
@@ -92,7 +104,10 @@ def _size(attributes: Attributes | Sequence[tuple[str, str | None]]) -> int:
 
 @dataclass(slots=True)
 class Rows:
-    """The rows of one batch of records. A decoder is called as decoder(value: bytes, record: int, rows: Rows) and raises DecodeError."""
+    """The rows of one batch of records. A decoder is called as decoder(value: bytes, record: int, rows: Rows) and raises DecodeError.
+
+    most: how many rows the record at hand may have; a decoder asks before it makes them.
+    """
 
     spans: Columns = field(default_factory=lambda: Columns(DECODED_SPANS))
     logs: Columns = field(default_factory=lambda: Columns(DECODED_LOGS))
@@ -100,6 +115,7 @@ class Rows:
     resources: Columns = field(default_factory=lambda: Columns(RESOURCES))
     dropped: Counter[str] = field(default_factory=Counter)
     interned: dict[Hashable, int] = field(default_factory=dict)
+    most: int = field(default_factory=lambda: limits.record_rows_max)
 
     def resource(self, attributes: Attributes, schema_url: str | None = None) -> int:
         """Add a resource; its number, for the rows' `resource`."""

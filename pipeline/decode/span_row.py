@@ -9,18 +9,11 @@ from typing import Any
 
 from tracebraid.pipeline.decode.any_value import attributes
 from tracebraid.pipeline.decode.json_value import dump
-from tracebraid.pipeline.decode.rows import Attributes, DecodeError
-from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.decode.rows import Attributes
 
 # What OpenTelemetry's exporters write where a resource has no service name; Zipkin's JSON has it in lower case.
 NO_SERVICE = "otlpresourcenoservicename"
 _KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
-
-
-def check_rows(count: int) -> None:
-    """Raises DecodeError too_large."""
-    if count > limits.record_rows_max:
-        raise DecodeError("too_large", f"{count} spans in one record; {limits.record_rows_max} is the limit")
 
 
 def times(start: int | None, duration: int, kept: Attributes) -> tuple[int | None, int | None]:

@@ -9,17 +9,16 @@ lines (flag P) of a stream are joined up to the next full one.
 
 from tracebraid.pipeline.decode.envelope import CRI
 from tracebraid.pipeline.decode.log_rows import LogRow, put, read_json, read_text
-from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.decode.rows import DecodeError, Rows, check_rows
 
 
 def decode_text(value: bytes, record: int, rows: Rows) -> None:
     """Append the logs of one record. Raises DecodeError: invalid_utf8, too_large."""
-    put(read_lines(value), record, rows)
+    put(read_lines(value, rows.most), record, rows)
 
 
-def read_lines(value: bytes) -> list[LogRow]:
-    """The logs of one record by the rules above; none where it is blank. Raises DecodeError."""
+def read_lines(value: bytes, most: int) -> list[LogRow]:
+    """The logs of one record by the rules above, `most` of them; none where it is blank. Raises DecodeError."""
     try:
         text = value.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -28,26 +27,27 @@ def read_lines(value: bytes) -> list[LogRow]:
         return []
     first = text.lstrip()[0]
     if first == "{":
-        return _json_lines(text) or [read_text(text)]
+        return _json_lines(text, most) or [read_text(text)]
     if first.isdigit() and "\n" in text:
-        lines = _joined_cri_lines(_lines(text))
+        lines = _joined_cri_lines(_lines(text, most))
         if lines is not None:
             return [read_text(line) for line in lines]
     return [read_text(text)]
 
 
-def _json_lines(text: str) -> list[LogRow] | None:
+def _json_lines(text: str, most: int) -> list[LogRow] | None:
     """A row a line, if the first line is a JSON object by itself; the object's, if the whole text is one; else None."""
-    whole = read_json(text)
+    whole = read_json(text, most)
     if whole is not None:
         return whole
-    lines = _lines(text)
-    if len(lines) < 2 or read_json(lines[0]) is None:
+    lines = _lines(text, most)
+    if len(lines) < 2 or read_json(lines[0], most) is None:
         return None
     logs: list[LogRow] = []
     for line in lines:
-        read = read_json(line) if line.lstrip()[:1] == "{" else None
+        read = read_json(line, most) if line.lstrip()[:1] == "{" else None
         logs += [read_text(line)] if read is None else read
+        check_rows(len(logs), most)  # a line may be several events
     return logs
 
 
@@ -67,8 +67,7 @@ def _joined_cri_lines(lines: list[str]) -> list[str] | None:
     return [*joined, *map("".join, partial.values())]
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: str, most: int) -> list[str]:
     lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
-    if len(lines) > limits.record_rows_max:
-        raise DecodeError("too_large", f"{len(lines)} lines in one record, {limits.record_rows_max} at most")
+    check_rows(len(lines), most)
     return lines

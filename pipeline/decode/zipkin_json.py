@@ -7,8 +7,8 @@ Source: zipkin.io/zipkin-api, zipkin2-api.yaml and zipkin-api.yaml: ids in hex, 
 from typing import Any
 
 from tracebraid.pipeline.decode.otlp_json_fields import UINT64, documents, integer_of, objects_of, text_of
-from tracebraid.pipeline.decode.rows import DecodeError, Rows
-from tracebraid.pipeline.decode.span_row import check_rows, spelled
+from tracebraid.pipeline.decode.rows import DecodeError, Rows, check_rows
+from tracebraid.pipeline.decode.span_row import spelled
 from tracebraid.pipeline.decode.zipkin import Endpoint, ZipkinSpan, put_span
 from tracebraid.pipeline.kernel.trace_context import HEX
 
@@ -29,7 +29,7 @@ def decode_zipkin_json(value: bytes, record: int, rows: Rows) -> None:
 
 def decode_zipkin_spans(spans: list[Any], record: int, rows: Rows) -> None:
     """The same for spans that are parsed already."""
-    check_rows(len(spans))
+    check_rows(len(spans), rows.most)
     for index, span in enumerate(spans):
         if not isinstance(span, dict):
             raise DecodeError("not_an_object", f"span {index} of the array is no JSON object")

@@ -7,8 +7,7 @@ Source: github.com/openzipkin/zipkin-api, zipkin.proto.
 from typing import Any
 
 from tracebraid.pipeline.decode.messages import message_types, parsed
-from tracebraid.pipeline.decode.rows import Rows
-from tracebraid.pipeline.decode.span_row import check_rows
+from tracebraid.pipeline.decode.rows import Rows, check_rows
 from tracebraid.pipeline.decode.zipkin import Endpoint, ZipkinSpan, address, put_span
 
 _TYPES = message_types(
@@ -41,7 +40,7 @@ _KINDS = ("", "CLIENT", "SERVER", "PRODUCER", "CONSUMER")
 def decode_zipkin_proto(value: bytes, record: int, rows: Rows) -> None:
     """Append the spans of one record. Raises DecodeError: malformed, invalid_utf8, too_deep, too_large."""
     spans = parsed(_TYPES["ListOfSpans"], value, "Zipkin spans").spans
-    check_rows(len(spans))
+    check_rows(len(spans), rows.most)
     for index, span in enumerate(spans):
         put_span(
             ZipkinSpan(

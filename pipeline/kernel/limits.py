@@ -6,13 +6,15 @@ MIB = 1024 * KIB
 # One record.
 record_bytes_max = 64 * MIB  # larger values are rejects of reason too_large
 record_rows_max = 1_000_000  # spans or log records in one Kafka record
+record_rows_any = 10_000  # so many it may have whatever its size; more must come to `row_bytes` / `repetition_ratio_max` = 16 bytes each
+row_bytes = 1 * KIB  # of memory that a row is while it is decoded, however little it says: 690 to 1,100 were measured
 nesting_depth_max = 64  # of JSON, of AnyValue, of envelopes' contents
 flatten_depth_max = 8  # objects nested deeper than this inside a JSON log object stay JSON text
 flatten_name_chars_max = 256  # so do those whose own dotted name is longer: each of their fields would repeat it
 attributes_per_row_max = 1024  # the rest are counted in dropped_attributes_count
 envelopes_max = 4  # one inside the other, around one log
 id_search_chars_max = 4 * KIB  # of a log's text, from its start, that is searched for ids, level and time
-repetition_ratio_max = 64  # bytes of resources and scopes that a record's rows repeat, a byte of the record: a bomb is beyond it, a Collector's batch below 20
+repetition_ratio_max = 64  # bytes of rows, or of resources and scopes that they repeat, a byte of a record: bombs are beyond it, a Collector's batch below 20
 inflated_bytes_max = 64 * MIB  # of a compressed envelope, whatever it claims
 inflated_ratio_usual = 16  # as which compressed records count where bytes in memory are bounded before they are inflated
 inflated_copied_max = 1024 * MIB  # zlib copies what lies behind each member: of a million empty ones in a record that is the record a million times
@@ -61,6 +63,7 @@ poll_wait_s = 0.1
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 16 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+batch_rows_max = 100_000  # read one by one, of several records at once: what is beyond them is decoded apart
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each
 compile_wait_s = 120.0  # for another process that compiles the same kernels
@@ -117,6 +120,7 @@ rule_lateness_s_max = 600
 slo_windows_max = 8
 
 assert reject_value_bytes_max < record_bytes_max
+assert record_rows_any <= batch_rows_max <= record_rows_max
 assert 2 * avro_schema_bytes_max <= registry_answer_bytes_max  # the answer has the schema as a string, its quotes escaped
 assert avro_schema_bytes_max <= registry_cached_bytes_max
 assert flatten_depth_max <= nesting_depth_max
