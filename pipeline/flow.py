@@ -11,8 +11,8 @@ only inside the transaction that carries rejects, partial windows and watermarks
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
    would start elsewhere ('latest' has moved), and the records between are lost.
 2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
-3. decode, normalize, redact (transform.py): pure. rows in = kept + rejected + dropped; a record over which ours fails is a reject, alone. No sink sees a row
-   that is not redacted.
+3. decode, normalize, redact (transform.py): pure. rows in = kept + rejected + dropped; a record over which ours fails, up to the open cycle's taking it, is a
+   reject, alone. No sink sees a row that is not redacted.
 4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
    encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
    Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
@@ -53,7 +53,7 @@ from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held
 from tracebraid.pipeline.store.totals import Totals
 from tracebraid.pipeline.stream import OpenStream
-from tracebraid.pipeline.transform import Transform
+from tracebraid.pipeline.transform import Transform, Transformed
 
 log = structlog.get_logger()
 
@@ -107,11 +107,14 @@ class Flow:
         progress = self.progress.get(records.partition)
         if progress is None:
             return  # revoked since it was read: its next owner replays it
+
+        def hold(made: Transformed) -> None:
+            if made.records.first_offset >= progress.lake_next:
+                self.metrics.count_read(made.records, made.decoded, made.rows)
+                self.cycle.add(made.records, made.decoded, made.rows, progress.held, progress.lake_next)
+
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            for made in self._transform.pieces(self.schemas.given(piece), self.clock.unix_micro()):
-                if made.records.first_offset >= progress.lake_next:
-                    self.cycle.add(made.records, made.decoded, made.rows, progress.held, progress.lake_next)
-                    self.metrics.count_read(made.records, made.decoded, made.rows)
+            for made in self._transform.pieces(self.schemas.given(piece), self.clock.unix_micro(), hold):
                 if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
                     self.stream.add(made.records, made.rows)
                 yield
@@ -135,8 +138,7 @@ class Flow:
             committed = self.lake.commit(cycle)
         self.totals.count(cycle, committed, self.metrics)
         self.metrics.committed_at.set(self.clock.unix_nano() / 1e9)
-        self.closed, self.closed_bytes = None, 0
-        self.last_lake_s = self.clock.monotonic_s()
+        self.closed, self.closed_bytes, self.last_lake_s = None, 0, self.clock.monotonic_s()
 
     def _close_cycle(self) -> Cycle:
         for partition, next_offset in self.cycle.next_offsets().items():
@@ -160,8 +162,7 @@ class Ingest:
     """Steps 1 and 5, and the loop: a consumer of Kafka in front of a Flow."""
 
     def __init__(self, flow: Flow, publisher: Publisher | None) -> None:
-        self.flow, self.publisher = flow, publisher
-        self.settings, self.clock = flow.settings, flow.clock
+        self.flow, self.publisher, self.settings, self.clock = flow, publisher, flow.settings, flow.clock
         self.last_stream_s = flow.clock.monotonic_s()
         self._windows_partitions = publisher.partitions(self.settings.stream.windows_topic) if publisher else 0
         self.doubt: TracebraidError | None = None  # why nothing may be committed before the ledgers are read again
@@ -198,8 +199,7 @@ class Ingest:
 
     def flush_stream(self) -> None:
         """One transaction: rejects, partial windows, how far each partition has come, and the group's offsets."""
-        self.last_stream_s = self.clock.monotonic_s()
-        flow, stream = self.flow, self.flow.stream
+        self.last_stream_s, flow, stream = self.clock.monotonic_s(), self.flow, self.flow.stream
         if self.publisher is None or stream is None or not flow.streaming:
             return
         stream.refresh()

@@ -38,10 +38,12 @@ def load_into_lake(settings: Settings, paths: Sequence[Path], encoding: str, pro
             already_held += max(0, min(next_offset, records.next_offset) - records.first_offset)
             for piece in records.split(limits.decode_bytes_max):
                 for _ in flow.take(piece):
+                    flow.encode_ahead()
                     if flow.lake_due():
                         flow.flush_lake()
             progress(source.bytes_read, source.bytes_total)
-        flow.flush_lake()
+        while flow.closed or flow.cycle.records:
+            flow.flush_lake()
     totals = flow.totals
     found = {name: getattr(totals, name) for name in ("records", "spans", "logs", "rejects", "dropped")}
     return {**found, "already_held": already_held}

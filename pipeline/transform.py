@@ -10,7 +10,7 @@ A batch whose records are too many rows to be made one by one at once is cut, to
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from traceback import extract_tb
 
@@ -43,14 +43,16 @@ class Transform:
         self.settings, self.kernels = settings, kernels and settings.ingest.kernels
         self._scratch, self._told = Scratch(), set[tuple[str, str]]()
 
-    def pieces(self, records: Records, now_us: int) -> Iterator[Transformed]:
-        """One piece, `records` itself, unless something of ours fails. `now_us`: see normalize."""
+    def pieces(self, records: Records, now_us: int, into: "Callable[[Transformed], None]" = lambda _: None) -> Iterator[Transformed]:
+        """One piece, `records` itself, unless something of ours fails. `now_us`: see normalize. `into`: takes each piece, or raises and has taken nothing;
+        where it fails over a record, that one is a reject as if its rows had failed."""
         left, halves = [records], 0
         while left:
             piece = left.pop()
             try:
                 decoded = decode(piece, kernels=self.kernels, scratch=self._scratch, together=limits.batch_rows_max)
                 made = Transformed(piece, decoded, self._rows(piece, decoded, now_us))
+                into(made)
             except Crowded as crowded:
                 left += _cut(piece, crowded.record)
                 continue
@@ -65,6 +67,7 @@ class Transform:
                 self._tell(piece, error)
                 decoded = refuse(piece, f"{type(error).__name__}: {error}")
                 made = Transformed(piece, decoded, self._rows(piece, decoded, now_us))
+                into(made)
             yield made
 
     def _rows(self, records: Records, decoded: Decoded, now_us: int) -> Normalized:

@@ -96,7 +96,7 @@ class Watch:
         metrics, now_ms = self.metrics, self.clock.unix_nano() // 1_000_000
         metrics.broker_age.set(self._unanswered_s)
         if self.ingest is not None and (stream := self.ingest.flow.stream) is not None:
-            metrics.count_measured(stream.windows.overflowed, stream.windows.cut)
+            metrics.count_measured(stream.windows.overflowed, stream.windows.cut, stream.windows.failed)
         shown: set[Labels] = set()
         for partition, offsets in self.lag.items():
             labels = (partition.topic, str(partition.number))

@@ -14,6 +14,13 @@ from tracebraid.pipeline.kernel import limits
 Ints = npt.NDArray[np.int64]
 _AHEAD_US, _BEHIND_US = limits.plausible_ahead_s * 1_000_000, limits.plausible_behind_s * 1_000_000
 _FOREVER_US = (1 << 62) - _AHEAD_US
+_YEAR_10000_MS = 253_402_300_800_000
+
+
+def kafka_micros(milliseconds: Ints) -> Ints:
+    """Kafka timestamps in microseconds since 1970, brought into the years 1970 to 9999: a producer may write any 64 bits, and no calendar goes on."""
+    found: Ints = np.clip(milliseconds, 0, _YEAR_10000_MS - 1) * 1000
+    return found
 
 
 def measured(own_us: Ints, kafka_us: Ints, now_us: Ints | int) -> tuple[Ints, npt.NDArray[np.bool_]]:

@@ -63,6 +63,7 @@ class Metrics:
         )
         self.overflowed = Gauge("tracebraid_measure_overflowed_rows", "Rows since the start whose series was past a measure's bound.", registry=self.registry)
         self.unobserved = Gauge("tracebraid_measure_unobserved_rows", "Rows since the start that a rule over rows did not look at.", registry=self.registry)
+        self.unmeasured = Gauge("tracebraid_measure_failed_rows", "Rows since the start that a measure failed on, and left out.", registry=self.registry)
         self.stream_transactions = Counter("tracebraid_stream_transactions", "Kafka transactions by outcome.", ("outcome",), registry=self.registry)
 
     def count_fault(self, fault: str) -> None:
@@ -74,9 +75,10 @@ class Metrics:
             log.error("kernels failed, a fault of tracebraid's; the reference decoders read on, slower", why=fault)
         self._fault = fault
 
-    def count_measured(self, overflowed: int, unobserved: int) -> None:
+    def count_measured(self, overflowed: int, unobserved: int, failed: int) -> None:
         self.overflowed.set(overflowed)
         self.unobserved.set(unobserved)
+        self.unmeasured.set(failed)
 
     def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
         """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""

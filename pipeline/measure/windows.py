@@ -7,10 +7,12 @@ Never: a clock; a row measured at a time that its Kafka timestamp does not bear 
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from traceback import extract_tb
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import structlog
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.records import Normalized, Partition, Records
@@ -19,6 +21,8 @@ from tracebraid.pipeline.measure.rows import Compiled, Ints, Selection, Taken, s
 from tracebraid.pipeline.measure.series import Series
 from tracebraid.schemas.table import INT64, STRING
 from tracebraid.schemas.windows import KIND_HEADER, PARTIALS, SOURCE_HEADER, VERSION, VERSION_HEADER
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class OpenWindows:
         self._covered: dict[Partition, tuple[int, int]] = {}
         self.overflowed = 0  # rows that went to an overflow series since the start
         self.cut = 0  # observations beyond the bound, likewise
+        self.failed = 0  # rows that a measure failed on, likewise
+        self._told = set[str]()
         self.set_measures(measures)
 
     def set_measures(self, measures: Sequence[Compiled]) -> None:
@@ -57,23 +63,42 @@ class OpenWindows:
         first, _ = self._covered.get(records.partition, (records.first_offset, 0))
         self._covered[records.partition] = first, records.next_offset
         for signal, batch in (("spans", normalized.spans), ("logs", normalized.logs)):
-            if batch.num_rows:
-                self._add(records.partition, signal, batch)
+            mine = [each for each in self._open.values() if each.measure.signal == signal]
+            if batch.num_rows and mine:
+                self._add(records.partition, mine, batch)
 
-    def _add(self, partition: Partition, signal: str, batch: pa.RecordBatch) -> None:
-        mine = [each for each in self._open.values() if each.measure.signal == signal]
-        if not mine:
-            return
-        rows, selections = with_derived(signal, batch), dict[tuple[str, tuple[str, ...], str, int], Selection | None]()
-        for each in mine:
-            if each.measure.group not in selections:
-                selections[each.measure.group] = select(each.measure, rows)
-            selection = selections[each.measure.group]
-            if selection is not None:
+    def _add(self, partition: Partition, mine: "list[_Open]", batch: pa.RecordBatch) -> None:
+        """What a measure fails on, it leaves out, and no other one does: found by itself, then by halving the batch. The rows are in the lake; to end here
+        would be to end at each start."""
+        left, tried = [(mine, batch)], 0
+        while left:
+            measures, rows = left.pop()
+            try:
+                taken = _taken(measures, rows)
+            except MemoryError:
+                raise
+            except Exception as error:
+                tried += 1
+                if len(measures) > 1:
+                    left += [([each], rows) for each in reversed(measures)]
+                elif rows.num_rows > 1 and tried < limits.halves_max:
+                    left += [(measures, rows.slice(rows.num_rows // 2)), (measures, rows.slice(0, rows.num_rows // 2))]
+                else:
+                    self._fail(rows.num_rows, error)
+                continue
+            for each, selection, one in taken:
                 place, tuples = selection.labels
                 numbers = each.series.numbers(tuples, int(selection.time_us.max()))[place]
                 self.overflowed += int((numbers == 0).sum())
-                each.taken.append((partition, numbers, take(each.measure, selection)))
+                each.taken.append((partition, numbers, one))
+
+    def _fail(self, rows: int, error: Exception) -> None:
+        self.failed += rows
+        frame = extract_tb(error.__traceback__)[-1]
+        kind = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"  # what it says may repeat the row
+        if kind not in self._told:
+            self._told.add(kind)
+            log.error("a measure left rows out by a fault of tracebraid's; please report it", why=kind, rows=rows)
 
     def forget(self, partition: Partition) -> None:
         """Its next owner reads these rows again."""
@@ -84,7 +109,7 @@ class OpenWindows:
     def pieces(self, shards: int) -> list[Piece]:
         """All that is open, as messages for `shards` partitions. Nothing is forgotten before settle()."""
         sources = sorted(self._covered)
-        batches = [batch for each in self._open.values() if each.taken for batch in [self._partials(each, sources, shards)]]
+        batches = [batch for each in self._open.values() if each.taken and (batch := self._sound(each, sources, shards))]
         if not batches:
             return []
         order = np.lexsort((np.concatenate([shard for _, shard, _ in batches]), np.concatenate([source for source, _, _ in batches])))
@@ -105,6 +130,17 @@ class OpenWindows:
         source = orjson.dumps({**place, "first_offset": first, "next_offset": behind, "part": part})
         return (KIND_HEADER, b"partials"), (VERSION_HEADER, str(VERSION).encode()), (SOURCE_HEADER, source)
 
+    def _sound(self, each: _Open, sources: Sequence[Partition], shards: int) -> tuple[Ints, Ints, pa.RecordBatch] | None:
+        """None where the measure fails on what it took: that is left out of its windows, not of the others'."""
+        try:
+            return self._partials(each, sources, shards)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._fail(sum(len(numbers) for _, numbers, _ in each.taken), error)
+            each.taken = []
+            return None
+
     def _partials(self, each: _Open, sources: Sequence[Partition], shards: int) -> tuple[Ints, Ints, pa.RecordBatch]:
         """(source, shard, PARTIALS), an entry a partial window of this measure."""
         partials = reduce_rows(_rows(each, {partition: number for number, partition in enumerate(sources)}))
@@ -119,6 +155,19 @@ class OpenWindows:
         for each in self._open.values():
             each.taken = []
             each.series.make_room()
+
+
+def _taken(measures: Sequence[_Open], batch: pa.RecordBatch) -> list[tuple[_Open, Selection, Taken]]:
+    """What each takes of the batch; nothing is changed, and measures of one group share their selection."""
+    rows, selections = with_derived(measures[0].measure.signal, batch), dict[tuple[str, tuple[str, ...], str, int], Selection | None]()
+    found = []
+    for each in measures:
+        if each.measure.group not in selections:
+            selections[each.measure.group] = select(each.measure, rows)
+        selection = selections[each.measure.group]
+        if selection is not None:
+            found.append((each, selection, take(each.measure, selection)))
+    return found
 
 
 def _rows(each: _Open, numbers: dict[Partition, int]) -> Rows:

@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.event_time import kafka_micros
 from tracebraid.pipeline.kernel.formats import Formats, FormatSettings, formats_of
 from tracebraid.pipeline.kernel.held import constant, plain
 from tracebraid.pipeline.kernel.records import Records
 from tracebraid.schemas.table import INT32, STRING, TIMESTAMP
-
-_YEAR_10000_MS = 253_402_300_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,7 @@ class Context:
 
     @classmethod
     def of(cls, records: Records, now_us: int, tenant_header: str = "", formats: Sequence[FormatSettings] = ()) -> "Context":
-        milliseconds = records.batch.column("kafka_time_ms").to_numpy()
-        kafka_us = np.clip(milliseconds, 0, _YEAR_10000_MS - 1) * 1000
+        kafka_us = kafka_micros(records.batch.column("kafka_time_ms").to_numpy())
         held = formats_of(formats, records.partition.topic)
         return cls(records, records.batch.column("kafka_offset"), pa.array(kafka_us), _tenants(records, tenant_header), now_us, held)
 

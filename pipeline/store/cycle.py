@@ -3,12 +3,13 @@
 In: normalized batches, in the order of their offsets. Out: a Cycle for `Lake.commit`. Never: a file, a clock.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from tracebraid.pipeline.kernel.event_time import kafka_micros
 from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.limits import MIB
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
@@ -54,25 +55,31 @@ class OpenCycle:
     def add(self, records: Records, decoded: Decoded, normalized: Normalized, held: Held, next_offset: int) -> None:
         """Take the rows of one batch. `held`: the partition's ledger; `next_offset`: where its open interval would begin.
 
-        Rows that a table ahead of `intervals` holds already keep the verdict they got first and are not taken again.
+        Rows that a table ahead of `intervals` holds already keep the verdict they got first and are not taken again. Where it raises, it has taken nothing:
+        what may fail comes before the first change.
         """
-        part = self._open.setdefault(records.partition, _Open(held, next_offset, next_offset))
-        since, part.next_offset = part.next_offset, records.next_offset
-        part.records_in += records.batch.num_rows
+        part = self._open.get(records.partition) or _Open(held, next_offset, next_offset)
+        since, behind = part.next_offset, records.next_offset
+        rests = {table: _not_held(batch, held) for table, batch in (("spans", normalized.spans), ("logs", normalized.logs), ("rejects", normalized.rejects))}
+        size = sum(rest.get_total_buffer_size() for rest in rests.values() if rest.num_rows)
+        # From the interval's start: their record may be gone from the topic.
+        counts = Counter({table: rest.num_rows for table, rest in rests.items()} | {"dropped": decoded.dropped.total()})
+        counts.update(table for (offset, _), table in held.ahead.items() if since <= offset < behind)
+        clock_skewed = sum(count for (what, _), count in normalized.counted.items() if what == "clock_skew")
+        times = kafka_micros(records.batch.column("kafka_time_ms").to_numpy())
+        event_time_us, kafka_time_us = _widen(part.event_time_us, normalized.event_time_us), _widen(part.kafka_time_us, (int(times.min()), int(times.max())))
+
+        self._open[records.partition] = part
         self.records += records.batch.num_rows
-        for table, batch in (("spans", normalized.spans), ("logs", normalized.logs), ("rejects", normalized.rejects)):
-            rest = _not_held(batch, held)
-            part.rows[table] += rest.num_rows
+        self.bytes += size
+        part.records_in += records.batch.num_rows
+        part.next_offset, part.event_time_us, part.kafka_time_us = behind, event_time_us, kafka_time_us
+        part.clock_skewed += clock_skewed
+        for table, count in counts.items():
+            part.rows[table] += count
+        for table, rest in rests.items():
             if rest.num_rows:
                 part.batches[table].append(rest)
-                self.bytes += rest.get_total_buffer_size()
-        for (offset, _), table in held.ahead.items():
-            part.rows[table] += since <= offset < records.next_offset  # from the interval's start: their record may be gone from the topic
-        part.rows["dropped"] += decoded.dropped.total()
-        part.clock_skewed += sum(count for (what, _), count in normalized.counted.items() if what == "clock_skew")
-        part.event_time_us = _widen(part.event_time_us, normalized.event_time_us)
-        times = pc.min_max(records.batch.column("kafka_time_ms")).as_py()
-        part.kafka_time_us = _widen(part.kafka_time_us, (times["min"] * 1000, times["max"] * 1000))
 
     def forget(self, partition: Partition) -> None:
         """Drop what one partition holds: its owner is another consumer now, and replays it."""
