@@ -7,6 +7,7 @@ decoding a hundred thousand spans.
 """
 
 import fcntl
+import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +21,8 @@ from typing import Any, TypeVar, cast
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
 from tracebraid.pipeline.kernel.environment import cache_directory
-from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, is_own, kind_of, load, read_code, write_code
+from tracebraid.pipeline.kernel.kept_code import load_kept, remove_unused
+from tracebraid.pipeline.kernel.machine_code import Code, Kind, Native, host, is_own, kind_of, load, write_code
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _SOURCES = ("pipeline/kernel", "pipeline/decode/walkers", "schemas")  # compiled functions live in the first two, and read constants of the third
@@ -62,15 +64,17 @@ class Kernel:
 
     def _native(self, kinds: tuple[Kind, ...]) -> Native:
         place = self._place(kinds)
-        code = read_code(place) if place else None
-        if code or place is None:
-            return self._loaded(code, kinds, place)
+        if place is None:
+            return self._compiled(kinds, None)
+        kept = load_kept(place, kinds)
+        if kept:
+            return kept
         with _locked(place.with_name("lock")):
-            return self._loaded(read_code(place), kinds, place)  # which whom we waited for may have made
+            return load_kept(place, kinds) or self._compiled(kinds, place)  # whom we waited for may have made it
 
-    def _loaded(self, code: Code | None, kinds: tuple[Kind, ...], place: Path | None) -> Native:
+    def _compiled(self, kinds: tuple[Kind, ...], place: Path | None) -> Native:
         try:
-            return load(code or self._made(kinds, place), kinds)
+            return load(self._made(kinds, place), kinds)
         except Exception:  # a numba that does these things otherwise than those we tried: it calls what it compiles by itself, and keeps nothing
             return lambda arguments: self.dispatcher(*arguments)
 
@@ -81,6 +85,7 @@ class Kernel:
         code = compile_kernel(self.dispatcher, kinds)
         if place:
             write_code(place, code)
+            remove_unused(place.parents[1], Clock().unix_nano() / 1e9)
         return code
 
     def _place(self, kinds: tuple[Kind, ...]) -> Path | None:
@@ -131,7 +136,10 @@ def kept_at() -> Path | None:
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=place):
-            return place if is_own(place.stat()) else None
+            if not is_own(place.stat()):
+                return None
+        os.utime(place)  # it is used: see remove_unused()
+        return place
     except OSError:
         return None
 

@@ -67,6 +67,7 @@ batch_rows_max = 100_000  # read one by one, of several records at once: what is
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each
 compile_wait_s = 120.0  # for another process that compiles the same kernels
+kernels_kept_s = 30 * 24 * 3600  # machine code of other versions, since it was last used
 fetch_queue_bytes_max = 16 * MIB  # librdkafka's queue of fetched records
 stall_s = 120.0  # records wait at the broker, and none comes for so long
 pattern_refresh_s = 30.0  # how soon a topic that is new and matches a pattern is read
