@@ -97,6 +97,7 @@ statistics_string_chars_max = 32
 orphan_sweep_age_s = 24 * 3600
 unsynced_age_s_max = orphan_sweep_age_s // 4  # a file older than this is not committed: the sweep may take it
 row_group_rows_max = 128 * KIB
+encoded_bytes_max = 1024 * MIB  # of rows in one file: Arrow's offsets in a column of texts have 31 bits, and a sign
 transaction_timeout_ms = 15_000  # an open transaction holds every read_committed reader
 
 # Rules.
@@ -128,6 +129,7 @@ assert flatten_depth_max <= nesting_depth_max
 assert inflated_ratio_usual <= inflated_ratio_max
 assert decode_bytes_max <= poll_bytes_max <= fetch_queue_bytes_max <= buffered_bytes_max
 assert stop_wait_s + 5 < stop_s_max
+assert buffered_bytes_max < encoded_bytes_max < 2**31
 assert retry_s_min <= retry_s_max
 assert plausible_ahead_s < partition_ahead_s
 assert plausible_behind_s < partition_behind_s

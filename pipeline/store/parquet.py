@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracebraid.pipeline.kernel.held import one_column, take
-from tracebraid.pipeline.kernel.limits import row_group_rows_max
+from tracebraid.pipeline.kernel.limits import encoded_bytes_max, row_group_rows_max
 from tracebraid.pipeline.store.files import File, Files
 from tracebraid.pipeline.store.statistics import file_statistics, pruned_columns
 from tracebraid.schemas.table import PARTITION_COLUMN, Table
@@ -63,10 +63,28 @@ def write_rows(table: Table, batches: Sequence[pa.RecordBatch], files: Files, ah
 
 
 def encode_rows(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded]:
-    """One file a day, rows in the table's order (nulls last). `batches`: of the table's Arrow schema, in any order."""
-    batches = [batch for batch in batches if batch.num_rows]
-    if not batches:
-        return []
+    """One file a day, rows in the table's order (nulls last). `batches`: of the table's Arrow schema, in any order. More files where they are very large."""
+    return [encoded for portion in _portions([batch for batch in batches if batch.num_rows]) for encoded in _encode_portion(table, portion)]
+
+
+def _portions(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
+    """Batches whose texts fit into one column of each name: its offsets have 32 bits, and Arrow refuses what is beyond, at each try anew.
+
+    A cycle is closed at `flush_mib`, but a record that inflates, or repeats what is around its events, may alone be more. Each batch is a column already.
+    """
+    portions: list[list[pa.RecordBatch]] = []
+    held = 0
+    for batch in batches:
+        size = batch.get_total_buffer_size()
+        if not portions or held + size > encoded_bytes_max:
+            portions.append([])
+            held = 0
+        portions[-1].append(batch)
+        held += size
+    return portions
+
+
+def _encode_portion(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded]:
     keys = [(DAY, "ascending"), *((name, "ascending") for name in table.sort_by)]
     sorted_by = pa.record_batch([one_column(batches, table.held.field(name)) for name, _ in keys], names=[name for name, _ in keys])
     order = pc.sort_indices(sorted_by, keys).to_numpy().astype(np.int64)
