@@ -3,6 +3,7 @@
 In: arguments. Out: exit code 0 (done), 1 (failed) or 2 (wrong use). Never: a stack trace for a user's mistake.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -44,7 +45,11 @@ class Jobs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in JOBS:
             return None
+        importlib.import_module("tracebraid.pipeline.kernel.environment").one_blas_thread()
+        gc.disable()  # what is imported stays: looking through it again and again takes 0.05 s
         found: click.Command = importlib.import_module(f"tracebraid.jobs.{name}").command
+        gc.freeze()
+        gc.enable()
         return found
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -42,7 +42,6 @@ from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.publish.producer import Publisher
 from tracebraid.pipeline.publish.topics import apply, own_names, own_topics
-from tracebraid.pipeline.rulebook import RuleBook
 from tracebraid.pipeline.source.kafka import KafkaSource
 from tracebraid.pipeline.source.partitions import Damaged, Expired, Owner, Truncated
 from tracebraid.pipeline.source.schemas import Schemas
@@ -52,7 +51,7 @@ from tracebraid.pipeline.store.cycle import OpenCycle, Progress
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held
 from tracebraid.pipeline.store.totals import Totals
-from tracebraid.pipeline.stream import OpenStream
+from tracebraid.pipeline.stream import OpenStream, Rules
 from tracebraid.pipeline.transform import Transform, Transformed
 
 log = structlog.get_logger()
@@ -367,7 +366,7 @@ def run_ingest(
     metrics: Metrics | None = None,
     clock: Clock | None = None,
     watch: Callable[[Ingest], None] | None = None,
-    rules: Callable[[], RuleBook] | None = None,
+    rules: Rules | None = None,
 ) -> Totals:
     """Read the topics of `settings` into the lake until `stop` is set, or, with `drain`, until every partition has reached the end it had at the start.
 

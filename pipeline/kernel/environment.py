@@ -8,10 +8,10 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
+import orjson
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.masking import without_secrets
@@ -27,12 +27,6 @@ IGNORED_PREFIX = "TRACEBRAID_TEST_"
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP", "AWS_REGION", "AWS_DEFAULT_REGION")
 FREE_SECTIONS = {"client": ".", "storage_options": "_"}
 HIDDEN = (*FREE_SECTIONS, "notify", "schema_registry", "redact")  # what was given there is not repeated in an error: it may be a secret
-
-
-class _Shape(Settings, BaseSettings):
-    """Settings as pydantic-settings wants them, to read nested names and JSON from variables."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True)
 
 
 def load_settings(path: str | Path | None = None, environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
@@ -77,12 +71,17 @@ def known_variables() -> dict[str, str]:
     return {CONFIG_VARIABLE: "", **{PREFIX + name.upper().replace(".", "__"): name for name in _names(Settings)}}
 
 
-def _names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _names(model: type[BaseModel]) -> Iterator[str]:
+    return (name for name, _ in _leaf_types(model) if name not in FREE_SECTIONS)
+
+
+def _leaf_types(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting's dotted name, and its type."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _names(field.annotation, f"{prefix}{name}.")
-        elif prefix + name not in FREE_SECTIONS:
-            yield prefix + name
+            yield from _leaf_types(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field.annotation
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -99,21 +98,25 @@ def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Values as their variables have them: lists as JSON, all else as text, of which pydantic makes numbers."""
     set_here = list(_variables(environ))
+    lists = {name for name, kind in _leaf_types(Settings) if get_origin(kind) is tuple}
     values: dict[str, Any] = {}
-    source = EnvSettingsSource(_Shape)
-    source.env_vars = {variable.lower(): environ[variable] for variable, name in set_here if name and name.split(".")[0] not in FREE_SECTIONS}
-    try:
-        values = source()
-    except SettingsError as error:
-        broken = next((name for name in ("formats", "topics") if f'"{name}"' in str(error)), "topics")
-        raise UsageError(f"{PREFIX}{broken.upper()} is not JSON", """Write it as [{"name": "otlp_spans", "encoding": "otlp_proto"}]""") from None
     for variable, name in set_here:
         section, _, rest = name.partition(".")
         if section in FREE_SECTIONS:  # as they stand: a password that looks like JSON is still that text
             values.setdefault(section, {})[rest] = environ[variable]
+        elif name:
+            _put(values, tuple(name.split(".")), _listed(variable, environ[variable]) if name in lists else environ[variable])
     known = known_variables()
     return values, [f"{variable} is no setting{_meant(variable, known, PREFIX)}; it is ignored" for variable, name in set_here if not name]
+
+
+def _listed(variable: str, text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise UsageError(f"{variable} is not JSON", """Write it as ["one", "two"], or as [{"name": "otlp_spans", "encoding": "otlp_proto"}]""") from None
 
 
 def _from_file(source: str) -> dict[str, Any]:
@@ -173,6 +176,12 @@ def _explain(error: ValidationError, origins: Mapping[str, str], source: str) ->
 def _meant(name: str, known: Iterable[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1, cutoff=0.7)
     return f" (did you mean {prefix}{close[0]}?)" if close else ""
+
+
+def one_blas_thread() -> None:
+    """Before numpy is imported: its OpenBLAS starts a thread a core, which look for work all the time, 0.1 s of a start, and we multiply no matrices.
+    What the user has set stays."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def cache_directory() -> Path | None:

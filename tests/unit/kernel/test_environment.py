@@ -59,6 +59,22 @@ def test_topics_in_a_variable_are_json() -> None:
     assert "TRACEBRAID_TOPICS is not JSON" in mistake(environ={"TRACEBRAID_TOPICS": "otlp_spans"})
 
 
+def test_lists_in_variables_are_json_and_texts_that_look_like_it_are_not() -> None:
+    environ = {
+        "TRACEBRAID_RULES__FILES": '["a.yaml", "b/*.yaml"]',
+        "TRACEBRAID_REDACT__MASK": '["token"]',
+        "TRACEBRAID_BOOTSTRAP_SERVERS": "[::1]:9092",
+        "TRACEBRAID_TENANT": '{"a": 1}',
+        "TRACEBRAID_REDACT__KEY": "[1, 2, 3, 4, 5, 6]",
+        "TRACEBRAID_LOG__LEVEL": "debug",
+    }
+    settings = load_settings(None, environ)
+    assert (settings.rules.files, settings.redact.mask, settings.log.level) == (("a.yaml", "b/*.yaml"), ("token",), "debug")
+    assert (settings.bootstrap_servers, settings.tenant, settings.redact.key.get_secret_value()) == ("[::1]:9092", '{"a": 1}', "[1, 2, 3, 4, 5, 6]")
+    assert "TRACEBRAID_REDACT__MASK is not JSON" in mistake(environ={"TRACEBRAID_REDACT__MASK": "token"})
+    assert "TRACEBRAID_RULES__FILES" in mistake(environ={"TRACEBRAID_RULES__FILES": "1"})
+
+
 @pytest.mark.parametrize("password", ["plain", "1e5", "007", "true", '{"a": 1}', "with = sign", "ünïcode", " spaces "])
 def test_client_variables_reach_librdkafka_as_they_stand(password: str) -> None:
     environ = {

@@ -1,0 +1,32 @@
+"""What a job's start takes with it: each module that is not needed is time before the first record."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+# Modules that a lake alone does without, or that are imported once they are asked for.
+LATER = {"duckdb", "fastavro", "lark", "numba", "obstore", "rich.progress", "tracebraid.pipeline.rulebook", "urllib3", "yaml"}
+SEEN = """
+import gc, json, os, sys
+import click
+from tracebraid.jobs.main import tracebraid
+early = "numpy" in sys.modules
+tracebraid.get_command(click.Context(tracebraid), sys.argv[1])
+print(json.dumps([early, sorted(sys.modules), os.environ["OPENBLAS_NUM_THREADS"], gc.isenabled(), gc.get_freeze_count() > 10_000]))
+"""
+
+
+def started(job: str, **variables: str) -> Any:
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | variables
+    return json.loads(subprocess.run([sys.executable, "-c", SEEN, job], env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def test_ingest_starts_with_what_a_lake_needs_and_one_thread_of_blas() -> None:
+    early, modules, blas, collecting, frozen = started("ingest")
+    assert (early, LATER & set(modules), blas, collecting, frozen) == (False, set(), "1", True, True)
+
+
+def test_threads_of_blas_are_as_many_as_the_user_says() -> None:
+    assert started("config", OPENBLAS_NUM_THREADS="3")[2] == "3"
