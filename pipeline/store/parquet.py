@@ -9,15 +9,17 @@ from datetime import date
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracebraid.pipeline.kernel.held import one_column, take
 from tracebraid.pipeline.kernel.limits import encoded_bytes_max, row_group_rows_max
+from tracebraid.pipeline.kernel.sorting import order_by
 from tracebraid.pipeline.store.files import File, Files
 from tracebraid.pipeline.store.statistics import file_statistics, pruned_columns
-from tracebraid.schemas.table import PARTITION_COLUMN, Table
+from tracebraid.schemas.table import INT64, PARTITION_COLUMN, STRING, TIMESTAMP, Table
 
 DAY = PARTITION_COLUMN.name
 BLOOM_COLUMN = "trace_id"
@@ -85,9 +87,7 @@ def _portions(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
 
 
 def _encode_portion(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Encoded]:
-    keys = [(DAY, "ascending"), *((name, "ascending") for name in table.sort_by)]
-    sorted_by = pa.record_batch([one_column(batches, table.held.field(name)) for name, _ in keys], names=[name for name, _ in keys])
-    order = pc.sort_indices(sorted_by, keys).to_numpy().astype(np.int64)
+    order = _order(table, batches)
     # A column after the other: of all but the one at hand there is one copy beside the batches.
     rows = pa.Table.from_batches([pa.record_batch([take(one_column(batches, field), order) for field in table.held], schema=table.held)])
     runs = pc.run_end_encode(rows.column(DAY).combine_chunks())
@@ -98,6 +98,18 @@ def _encode_portion(table: Table, batches: Sequence[pa.RecordBatch]) -> list[Enc
         encoded.append(Encoded(day, _to_parquet(of_day), of_day.num_rows, file_statistics(of_day)))
         start = end
     return encoded
+
+
+def _order(table: Table, batches: Sequence[pa.RecordBatch]) -> npt.NDArray[np.int64]:
+    """Where the rows of a file come from: by day, and within it as the table sorts."""
+    names = (DAY, *table.sort_by)
+    columns = [one_column(batches, table.held.field(name)) for name in names]
+    days = pc.min_max(columns[0]).as_py()
+    kinds = [column.type for column in columns[1:]]
+    if days["min"] == days["max"] and kinds in ([STRING, INT64], [STRING, TIMESTAMP]):
+        return order_by(columns[1], columns[2])
+    order: npt.NDArray[np.int64] = pc.sort_indices(pa.record_batch(columns, names=names), [(name, "ascending") for name in names]).to_numpy().astype(np.int64)
+    return order
 
 
 def _to_parquet(rows: pa.Table) -> pa.Buffer:
