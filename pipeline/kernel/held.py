@@ -70,6 +70,12 @@ def no_items(rows: int, of: pa.DataType) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], of), type=pa.list_(of))
 
 
+@lru_cache(maxsize=8)
+def no_pairs(rows: int, kind: pa.MapType) -> pa.MapArray:
+    """Maps without keys."""
+    return pa.MapArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], kind.key_type), pa.array([], kind.item_type), type=kind)
+
+
 def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     """The rows at these places."""
     return pa.record_batch([take(column, rows) for column in batch.columns], schema=batch.schema)
@@ -85,8 +91,8 @@ def take(array: pa.Array, rows: Ints) -> pa.Array:
         return nothing(len(rows), kind)
     if pa.types.is_dictionary(kind):
         return pa.DictionaryArray.from_arrays(take(array.indices, rows), array.dictionary)
-    if pa.types.is_list(kind) and not (len(array.values) or array.null_count):
-        return no_items(len(rows), kind.value_type)
+    if (pa.types.is_list(kind) or pa.types.is_map(kind)) and not (len(array.values) or array.null_count):
+        return no_items(len(rows), kind.value_type) if pa.types.is_list(kind) else no_pairs(len(rows), kind)
     if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind):
         return _take_numbers(array, rows)
     return array.take(pa.array(rows))

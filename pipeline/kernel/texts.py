@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.compiled import compiled, inlined
 from tracebraid.schemas.table import INT32
 
 Ints = npt.NDArray[np.int64]
@@ -20,19 +20,31 @@ _BLOCK = 8
 _END_MAX = 2**31 - 1  # offsets are of 32 bits
 
 
+@inlined
+def _word(data: Bytes, at: Number) -> Number:
+    word = np.uint64(0)
+    for byte in range(_BLOCK):
+        word |= np.uint64(data[np.uint64(at + byte)]) << np.uint64(8 * byte)
+    return word
+
+
+@inlined
+def _put_word(out: Bytes, at: Number, word: Number) -> None:
+    """After the whole word was read: byte by byte, each might change the next one, for all that a compiler knows, and nothing would be done at once."""
+    for byte in range(_BLOCK):
+        out[np.uint64(at + byte)] = word >> np.uint64(8 * byte) & np.uint64(0xFF)
+
+
 @compiled
 def copy_bytes(data: Bytes, start: Number, out: Bytes, place: Number, length: Number) -> None:
     """Eight at a time, the last eight a second time in part; never a byte before, or behind."""
     at = 0
     if length >= _BLOCK:
         while at + _BLOCK <= length:
-            for byte in range(_BLOCK):
-                out[np.uint64(place + at + byte)] = data[np.uint64(start + at + byte)]
+            _put_word(out, place + at, _word(data, start + at))
             at += _BLOCK
         if at < length:
-            at = length - _BLOCK
-            for byte in range(_BLOCK):
-                out[np.uint64(place + at + byte)] = data[np.uint64(start + at + byte)]
+            _put_word(out, place + length - _BLOCK, _word(data, start + length - _BLOCK))
         return
     while at < length:
         out[np.uint64(place + at)] = data[np.uint64(start + at)]

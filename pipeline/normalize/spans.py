@@ -59,6 +59,8 @@ def normalize_spans(context: Context, spans: pa.RecordBatch, resources: Normaliz
 def _parent_span_ids(ids: pa.StringArray) -> tuple[pa.StringArray, pa.BooleanArray]:
     """As canonical_span_ids; all zeros are how some senders say that there is no parent."""
     parents, invalid = canonical_span_ids(ids)
+    if not invalid.true_count:
+        return parents, invalid
     return parents, pc.and_(invalid, pc.invert(pc.fill_null(pc.match_substring_regex(ids, "^0+$"), FALSE)))
 
 

@@ -19,7 +19,7 @@ from tracebraid.pipeline.decode.walkers.objects import DECIMALS, LEVELS_MAX, VAL
 from tracebraid.pipeline.decode.walkers.values import put_views
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel import limits
-from tracebraid.pipeline.kernel.held import nothing
+from tracebraid.pipeline.kernel.held import no_pairs, nothing
 from tracebraid.schemas.records import RESOURCES, WALKED_OBJECTS
 from tracebraid.schemas.table import ATTRIBUTES, CODED, STRING
 
@@ -89,7 +89,7 @@ def _batch(records: Ints, attributes: pa.MapArray) -> pa.RecordBatch:
         "record_index": zeros,
         "resource": zeros,
         **{name: nothing(rows, CODED) for name in ("scope_name", "scope_version", "scope_schema_url")},
-        "scope_attributes": pa.MapArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], STRING), pa.array([], STRING)).cast(ATTRIBUTES),
+        "scope_attributes": no_pairs(rows, ATTRIBUTES),
         "dropped_attributes_count": pa.array(np.zeros(rows, np.int64)),
         "attributes": attributes,
     }

@@ -9,6 +9,7 @@ import numpy as np
 from tracebraid.pipeline.decode.walkers.memory import (
     B_CHOSEN,
     B_COLUMNS,
+    B_DIGITS,
     B_FILLED,
     B_HARD,
     B_ITEMS,
@@ -24,49 +25,75 @@ from tracebraid.pipeline.decode.walkers.memory import (
     CHOSEN,
     COLUMN,
     COLUMNS,
+    DIGITS,
     H_ITEM,
     H_LIST,
     HARD,
+    I_HIGH,
     I_KEY,
     ITEM,
     K_NAME,
     KEYED,
+    M_DIGITS,
     M_ROWS,
     N_COLUMN,
     NAMED,
     NULL_KEY,
     R_COLUMNS,
+    U_DIGITS,
     U_HARD,
     U_ITEMS,
     U_NOTED,
     V_KIND,
+    V_LENGTH,
+    V_START,
     Ints,
 )
 from tracebraid.pipeline.decode.walkers.texts import FULL, intern
-from tracebraid.pipeline.decode.walkers.values import GROW, INT, LEFT, OK, TEXT
-from tracebraid.pipeline.decode.walkers.wire import Bytes, Number
-from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.decode.walkers.values import GROW, INLINE, INT, LEFT, OK, TEXT
+from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, fixed64
+from tracebraid.pipeline.kernel.compiled import compiled, inlined
 
 NONE = -(1 << 40)  # in a column of integers
 _NO_TEXT = -1  # in a column of texts
 _TAKEN = 2 * NULL_KEY
+_POOLED_MAX = 256  # bytes of a text of which the walk makes a copy
 
 
 @compiled
-def note_value(memory: Ints, item: Number) -> None:
-    """Remember the value that was read last, where its key is a promoted attribute's name."""
+def note_value(memory: Ints, data: Bytes, item: Number) -> None:
+    """Remember the value that was read last, where its key is a promoted attribute's name; of a longer text of another one, keep a copy."""
     key = memory[memory[B_ITEMS] + item * ITEM + I_KEY]
-    name = memory[memory[B_KEYS] + key * KEYED + K_NAME] if key >= 0 else np.int64(-1)
-    if name >= 0:
-        chosen, at = memory[B_CHOSEN] + name * CHOSEN, memory[B_NOTED] + memory[U_NOTED]
-        memory[chosen + C_ITEM] = item
-        for field in range(4):
-            memory[chosen + field] = memory[V_KIND + field]
-        while at > memory[B_NOTED] and memory[at - 1] > name:
-            memory[at] = memory[at - 1]
-            at -= 1
-        memory[at] = name  # in the order in which one goes before another; a key comes once
-        memory[U_NOTED] += 1
+    if key < 0:
+        return
+    name = memory[memory[B_KEYS] + key * KEYED + K_NAME]
+    if name < 0:
+        if memory[V_KIND] == TEXT and INLINE < memory[V_LENGTH] <= _POOLED_MAX:
+            _pool(memory, data, item)
+        return
+    chosen, at = memory[B_CHOSEN] + name * CHOSEN, memory[B_NOTED] + memory[U_NOTED]
+    memory[chosen + C_ITEM] = item
+    for field in range(4):
+        memory[chosen + field] = memory[V_KIND + field]
+    while at > memory[B_NOTED] and memory[at - 1] > name:
+        memory[at] = memory[at - 1]
+        at -= 1
+    memory[at] = name  # in the order in which one goes before another; a key comes once
+    memory[U_NOTED] += 1
+
+
+@inlined
+def _pool(memory: Ints, data: Bytes, item: Number) -> None:
+    """A copy of a text that a view does not hold itself, beside the digits: its bytes are at hand now. When all values are gathered they have left the cache,
+    and each would be waited for."""
+    start, words, first = memory[V_START], memory[V_LENGTH] + 7 >> 3, memory[U_DIGITS] * DIGITS
+    used, to = (words + DIGITS - 1) // DIGITS, memory[B_DIGITS] + first
+    if memory[U_DIGITS] + used > memory[M_DIGITS] or start + 8 * words > len(data):
+        return
+    for word in range(words):
+        memory[to + word] = fixed64(data, start + 8 * word)
+    memory[memory[B_ITEMS] + item * ITEM + I_HIGH] = 1 | (first * 8) << 32
+    memory[U_DIGITS] += used
 
 
 @compiled

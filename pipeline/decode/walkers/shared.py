@@ -22,6 +22,7 @@ from tracebraid.pipeline.decode.walkers.memory import Memory
 from tracebraid.pipeline.decode.walkers.spelled import SHALLOW_BYTES, within
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.held import take
 from tracebraid.schemas.records import RESOURCES
 from tracebraid.schemas.table import STRING
 
@@ -55,14 +56,14 @@ class Shared:
         return pa.record_batch([maps_of([found[2] for found, _ in known]), pa.array([url for _, url in known], STRING)], schema=RESOURCES)
 
     def scopes(self, numbers: npt.NDArray[np.int32]) -> dict[str, pa.Array]:
-        known, rows = self._known[m.SCOPE], pa.array(numbers.astype(np.int32))
+        known, rows = self._known[m.SCOPE], numbers.astype(np.int64)
         texts = {
             "scope_name": [found[0] for found, _ in known],
             "scope_version": [found[1] for found, _ in known],
             "scope_schema_url": [url for _, url in known],
         }
-        coded_texts: dict[str, pa.Array] = {name: pa.array(each, STRING).dictionary_encode().take(rows) for name, each in texts.items()}
-        return coded_texts | {"scope_attributes": maps_of([found[2] for found, _ in known]).take(rows)}
+        coded_texts: dict[str, pa.Array] = {name: take(pa.array(each, STRING).dictionary_encode(), rows) for name, each in texts.items()}
+        return coded_texts | {"scope_attributes": take(maps_of([found[2] for found, _ in known]), rows)}
 
 
 def keys_of(memory: Memory, data: Bytes) -> pa.StringArray:

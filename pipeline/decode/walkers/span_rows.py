@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.gather import (
+    Sources,
     by_first_digits,
     coded,
     hexed,
     ids_of,
     integers,
-    maps,
     numbers,
     offsets_of,
     plain_maps,
@@ -38,7 +38,6 @@ def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa
     rows, keys = memory.rows, keys_of(memory, data)
     order = by_first_digits(memory.ids, rows[m.R_TRACE])
     sources = data, memory.digits, np.frombuffer(spelled, np.uint8)
-    buffers = [pa.py_buffer(data), pa.py_buffer(memory.digits.copy()), pa.py_buffer(spelled)]
 
     def texts(column: int, kind: int) -> pa.DictionaryArray:
         return coded(rows[column], texts_of(memory.texts(kind), data), order)
@@ -62,8 +61,8 @@ def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa
         "status_code": number(m.R_CODE, INT32),
         "status_message": texts(m.R_MESSAGE, m.STATUS_MESSAGE),
         **shared.scopes(rows[m.R_SCOPE][order]),
-        "events": take(_events(memory, data, keys, buffers), order),
-        "links": take(_links(memory, data, keys, buffers), order),
+        "events": _events(memory, data, order, keys, sources),
+        "links": _links(memory, data, order, keys, sources),
         "dropped_attributes_count": number(m.R_DROPPED),
         "dropped_events_count": number(m.R_EVENTS_DROPPED),
         "dropped_links_count": number(m.R_LINKS_DROPPED),
@@ -86,28 +85,34 @@ def _names(numbers: Ints, texts: pa.StringArray, order: Ints) -> pa.DictionaryAr
     return coded(numbers, texts, order)
 
 
-def _events(memory: Memory, data: Bytes, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.ListArray:
+def _events(memory: Memory, data: Bytes, order: Ints, keys: pa.StringArray, sources: Sources) -> pa.ListArray:
     rows = memory.events
     if not len(rows):
         return no_items(memory.count(m.U_ROWS), EVENT)
-    attributes = plain_maps(maps(memory.items(1), rows[:, m.S_ITEMS], keys, buffers))
+    attributes = plain_maps(stored_maps(memory.items(1), rows[:, m.S_ITEMS], keys, sources))
     names = slices(data, rows[:, m.S_NAME], rows[:, m.S_NAME_LENGTH])
     arrays = [pa.array(rows[:, m.S_TIME].copy()), names, attributes, pa.array(rows[:, m.S_DROPPED].copy())]
-    return _lists(memory.rows[m.R_EVENTS], arrays, EVENT)
+    return _lists(memory.rows[m.R_EVENTS], order, arrays, EVENT)
 
 
-def _links(memory: Memory, data: Bytes, keys: pa.StringArray, buffers: list[pa.Buffer]) -> pa.ListArray:
+def _links(memory: Memory, data: Bytes, order: Ints, keys: pa.StringArray, sources: Sources) -> pa.ListArray:
     rows = memory.links
     if not len(rows):
         return no_items(memory.count(m.U_ROWS), LINK)
-    attributes = plain_maps(maps(memory.items(2), rows[:, m.L_ITEMS], keys, buffers))
+    attributes = plain_maps(stored_maps(memory.items(2), rows[:, m.L_ITEMS], keys, sources))
     states = slices(data, rows[:, m.L_STATE], rows[:, m.L_STATE_LENGTH])
     states = pc.if_else(pc.equal(states, pa.scalar("", STRING)), pa.scalar(None, STRING), states)
     every = np.arange(len(rows))
     ids = [hexed(data, rows[:, column], every, length) for column, length in ((m.L_TRACE, 16), (m.L_SPAN, 8))]
-    return _lists(memory.rows[m.R_LINKS], [*ids, states, pa.array(rows[:, m.L_FLAGS].copy()), attributes, pa.array(rows[:, m.L_DROPPED].copy())], LINK)
+    arrays = [*ids, states, pa.array(rows[:, m.L_FLAGS].copy()), attributes, pa.array(rows[:, m.L_DROPPED].copy())]
+    return _lists(memory.rows[m.R_LINKS], order, arrays, LINK)
 
 
-def _lists(ends: Ints, arrays: list[pa.Array], of: pa.StructType) -> pa.ListArray:
-    cast = [array.cast(field.type) for array, field in zip(arrays, of, strict=True)]
-    return pa.ListArray.from_arrays(offsets_of(ends), pa.StructArray.from_arrays(cast, fields=list(of)))
+def _lists(ends: Ints, order: Ints, arrays: list[pa.Array], of: pa.StructType) -> pa.ListArray:
+    """Lists that end there, of rows in this order: most have none, so it is the items that are put in order."""
+    items = pa.StructArray.from_arrays([array.cast(field.type) for array, field in zip(arrays, of, strict=True)], fields=list(of))
+    lengths = np.diff(ends, prepend=0)[order]
+    some = np.flatnonzero(lengths)
+    first, offsets = (ends[order] - lengths)[some], np.cumsum(lengths)
+    places = np.repeat(first - (offsets - lengths)[some], lengths[some]) + np.arange(len(items))
+    return pa.ListArray.from_arrays(offsets_of(offsets), items.take(pa.array(places)))

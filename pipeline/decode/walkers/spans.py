@@ -55,7 +55,7 @@ def put_span(memory: Ints, data: Bytes, start: Number, stop: Number) -> Number:
         if tag == 0x4A:
             status = put_attribute(memory, data, first_item, (begin, at))
             if status == OK:
-                note_value(memory, memory[U_ITEMS] - 1)
+                note_value(memory, data, memory[U_ITEMS] - 1)
         elif tag == 0x2A:
             status = put_text(memory, data, row + R_NAME * memory[M_ROWS], NAME, (begin, at))
         elif tag == 0x39 or tag == 0x41:

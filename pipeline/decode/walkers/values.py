@@ -53,7 +53,7 @@ from tracebraid.pipeline.kernel.compiled import compiled, inlined
 
 OK, LEFT, GROW = 0, 1, 2  # LEFT: to the reference decoder. GROW: there is no room for another text
 NULL, TEXT, BOOL, INT, DOUBLE, ARRAY, MAP, BINARY = range(8)  # AnyValue's field numbers
-_INLINE = 12  # bytes that a view holds itself
+INLINE = 12  # bytes that a view holds itself
 _NO_TEXT = -2  # in the place of a key's name: it is no UTF-8
 _TRUE, _FALSE = int.from_bytes(b"true", "little"), int.from_bytes(b"fals", "little")
 
@@ -62,22 +62,22 @@ _TRUE, _FALSE = int.from_bytes(b"true", "little"), int.from_bytes(b"fals", "litt
 def put_view(memory: Ints, item: Number, data: Bytes, start: Number, length: Number, buffer: Number) -> None:
     """Arrow's string view: length, then the text itself or its first four bytes, the buffer it is in, and its place there."""
     low, high = np.int64(0), np.int64(0)
-    if start + _INLINE <= len(data):
+    if start + INLINE <= len(data):
         low = fixed32(data, start)
-        if length <= _INLINE:
+        if length <= INLINE:
             high = fixed64(data, start + 4)
     else:
-        for at in range(min(length, _INLINE)):
+        for at in range(min(length, INLINE)):
             if at < 4:
                 low |= np.int64(data[start + at]) << (8 * at)
             else:
                 high |= np.int64(data[start + at]) << (8 * (at - 4))
-    if length > _INLINE:
+    if length > INLINE:
         high = np.int64(buffer) | np.int64(start) << 32
     elif length <= 4:
         low &= (np.int64(1) << (8 * length)) - 1
         high = np.int64(0)
-    elif length < _INLINE:
+    elif length < INLINE:
         high &= (np.int64(1) << (8 * (length - 4))) - 1
     memory[item + I_LOW] = np.int64(length) | low << 32
     memory[item + I_HIGH] = high
@@ -109,7 +109,7 @@ def _put_integer(memory: Ints, item: Number, number: Number) -> Number:
         rest //= np.uint64(10)
     first = memory[SCRATCH]
     memory[item + I_LOW] = np.int64(length) | first << 32
-    if length <= _INLINE:
+    if length <= INLINE:
         memory[item + I_HIGH] = (first >> 32 & 0xFFFFFFFF) | memory[SCRATCH + 1] << 32
         return OK
     if memory[U_DIGITS] >= memory[M_DIGITS]:
