@@ -68,7 +68,7 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
     gc.freeze()  # decoding makes objects by the million, none in cycles: what is imported is not looked at again each time
     gc.set_threshold(GC_THRESHOLD)
     if settings.ingest.kernels and not is_kept():
-        log.info("kernels are compiled at the first records: once on this machine, half a minute or so")
+        log.info("kernels are compiled at the first records of each kind: once on this machine, half a minute to a minute in all")
     began_s = clock.monotonic_s()
     watch = Watch(metrics, clock)
     serve_http(settings.http, metrics, ready=watch.why_not_ready, alive=watch.why_not_alive)
