@@ -32,6 +32,7 @@ from tracebraid.pipeline.decode.walkers.memory import LOGS, OBJECTS, SPANS, Scra
 from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
+from tracebraid.pipeline.decode.zipkin_thrift import decode_zipkin_thrift, is_installed
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.held import take_rows
@@ -47,6 +48,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
     "jaeger_json": decode_jaeger_json,
     "zipkin_proto": decode_zipkin_proto,
     "zipkin_json": decode_zipkin_json,
+    "zipkin_thrift": decode_zipkin_thrift,
     "raw": decode_raw,
     "json": decode_json,
     "text": decode_text,
@@ -92,6 +94,8 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
     """
     if records.encoding != "auto" and records.encoding not in DECODERS:
         raise UsageError(f"encoding {records.encoding!r} of topic {records.partition.topic} is unknown", f"Use auto, {', '.join(DECODERS)}")
+    if records.encoding == "zipkin_thrift" and not is_installed():
+        raise UsageError(f"encoding zipkin_thrift of topic {records.partition.topic} needs Apache Thrift's library", "pip install 'tracebraid[thrift]'")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
     walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
     decoded = _finished(records, walked, together)

@@ -35,7 +35,7 @@ def decode_zipkin_spans(spans: list[Any], record: int, rows: Rows) -> None:
             raise DecodeError("not_an_object", f"span {index} of the array is no JSON object")
         if "id" not in span or "traceId" not in span:
             raise DecodeError("malformed", f"span {index} of the array has no id or no traceId")
-        put_span(_v1(span) if _is_v1(span) else _v2(span), record, index, rows)
+        put_span(v1_span(span) if _is_v1(span) else _v2(span), record, index, rows)
 
 
 def is_zipkin(document: Any) -> bool:
@@ -67,7 +67,8 @@ def _v2(span: dict[str, Any]) -> ZipkinSpan:
     )
 
 
-def _v1(span: dict[str, Any]) -> ZipkinSpan:
+def v1_span(span: dict[str, Any]) -> ZipkinSpan:
+    """A span of Zipkin v1, as its JSON has it. Raises DecodeError malformed."""
     annotations = [(integer_of(each, "timestamp", UINT64), text_of(each, "value"), each) for each in objects_of(span, "annotations")]
     binary = objects_of(span, "binaryAnnotations")
     at = {value: micros for micros, value, _ in reversed(annotations)}

@@ -18,7 +18,7 @@ from tracebraid.pipeline.kernel.masking import MASK, is_secret, without_secrets
 from tracebraid.pipeline.kernel.redaction import RedactSettings
 from tracebraid.pipeline.kernel.schema_registry import SchemaRegistrySettings
 
-Encoding = Literal["auto", "otlp_proto", "otlp_json", "jaeger_proto", "jaeger_json", "zipkin_proto", "zipkin_json", "raw", "json", "text"]
+Encoding = Literal["auto", "otlp_proto", "otlp_json", "jaeger_proto", "jaeger_json", "zipkin_proto", "zipkin_json", "zipkin_thrift", "raw", "json", "text"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 # What the guarantee rests on: a user's value would break it, so it is dropped, with a warning.
 OWN_CLIENT_KEYS = frozenset(

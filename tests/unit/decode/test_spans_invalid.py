@@ -42,6 +42,13 @@ REJECTS = {
     "zipkin_json-tags-an-array.json": "malformed",
     "zipkin_json-endpoint-a-string.json": "malformed",
     "zipkin_json-shared-a-string.json": "malformed",
+    "zipkin_thrift-truncated.bin": "malformed",
+    "zipkin_thrift-count-beyond-the-end.bin": "malformed",
+    "zipkin_thrift-name-not-utf8.bin": "invalid_utf8",
+    "zipkin_thrift-nested-unknown-field.bin": "malformed",
+    "zipkin_thrift-list-of-numbers.bin": "malformed",
+    "zipkin_thrift-name-as-number.bin": "malformed",
+    "zipkin_thrift-bytes-behind.bin": "malformed",
 }
 TRACE, SPAN = bytes(range(1, 17)).hex(), SPAN_ID
 # What a row has that differs from the plain span of the same file; 'noticed' is the counter.
