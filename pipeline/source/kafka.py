@@ -21,7 +21,7 @@ from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
-from tracebraid.pipeline.source.batches import sizes_of, to_batch
+from tracebraid.pipeline.source.batches import Columns, taken_apart, to_batch
 from tracebraid.pipeline.source.cluster import Absent, Cluster
 from tracebraid.pipeline.source.damage import DAMAGE, first_readable
 from tracebraid.pipeline.source.partitions import Damaged, Event, Expired, Held, Owner, Start, Truncated
@@ -106,41 +106,38 @@ class KafkaSource:
             self._refetch(held.partition, held.next_offset)
         return found
 
-    def _grouped(self, messages: list[Any]) -> tuple[dict[Place, list[Any]], dict[Place, str]]:
-        """Messages by partition, and where damage was found. Most polls hold one partition's, without an error."""
-        kind: Any = type(messages[0]) if messages else None
-        if messages and not any(map(kind.error, messages)) and len(set(map(kind.topic, messages))) == len(set(map(kind.partition, messages))) == 1:
-            return {(messages[0].topic(), messages[0].partition()): messages}, {}
-        groups, damaged = dict[Place, list[Any]](), dict[Place, str]()
-        for message in messages:
-            place = (message.topic(), message.partition())
-            if message.error() is not None:
-                self._notice(message, damaged)
-            elif place not in damaged:  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
-                groups.setdefault(place, []).append(message)
+    def _grouped(self, parts: list[Any]) -> tuple[dict[Place, list[Columns]], dict[Place, str]]:
+        """What came, by partition, and where damage was found."""
+        groups, damaged = dict[Place, list[Columns]](), dict[Place, str]()
+        for part in parts:
+            if not isinstance(part, Columns):
+                self._notice(part, damaged)
+            elif part.place not in damaged:  # whatever librdkafka makes of the bytes behind damage, a gap included, is fetched again
+                groups.setdefault(part.place, []).append(part)
         return groups, damaged
 
     def _consume(self, timeout_s: float) -> list[Any]:
-        """Messages of about limits.poll_bytes_max. librdkafka bounds a batch by number alone, and large records may follow small ones.
+        """About limits.poll_bytes_max, as taken_apart() gives them. librdkafka bounds a batch by number alone, and large records may follow small ones.
 
         So few are asked for at a time: as many as fit if each is as large as the largest lately, in whichever topic that was.
         """
-        messages: list[Any] = []
+        found: list[Any] = []
         largest: dict[str, int] = {}
-        left, until_s = limits.poll_bytes_max, self.clock.monotonic_s() + timeout_s
-        while left > 0 and len(messages) < limits.poll_records_max:
+        left, count, until_s, now_ms = limits.poll_bytes_max, 0, self.clock.monotonic_s() + timeout_s, self.clock.unix_nano() // 1_000_000
+        while left > 0 and count < limits.poll_records_max:
             wanted = max(1, min(limits.consume_records_max, left // max([1, *self._largest.values(), *largest.values()])))
-            some = self.consumer.consume(wanted, timeout_s)
-            size, of_topic = sizes_of(some)
-            left -= size
-            for topic, one in of_topic.items():
-                largest[topic] = max(largest.get(topic, 0), one)
-            messages += some
+            parts, came = taken_apart(self.consumer.consume(wanted, timeout_s), now_ms)
+            found += parts
+            count += came
+            for part in parts:
+                if isinstance(part, Columns):
+                    left -= int(part.sizes.sum())
+                    largest[part.place[0]] = max(largest.get(part.place[0], 0), int(part.sizes.max()))
             timeout_s = until_s - self.clock.monotonic_s()
-            if len(some) < wanted or timeout_s <= 0:
+            if came < wanted or timeout_s <= 0:
                 break
         self._largest |= largest
-        return messages
+        return found
 
     def _fetch_again(self, place: Place, reason: str) -> None:
         """A fetch found damage at the next offset. It may have happened on the way, so it is tried again; what stays is an event."""
@@ -156,11 +153,11 @@ class KafkaSource:
             log.error("records are damaged", partition=str(held.partition), first=wanted, last=held.next_offset - 1, error=reason)
         self._refetch(held.partition, held.next_offset)
 
-    def _records(self, place: Place, messages: list[Any]) -> Records | None:
+    def _records(self, place: Place, parts: list[Columns]) -> Records | None:
         held = self._held.get(place)
         if held is None or held.stopped or place in self._moved:
             return None
-        batch = to_batch(messages, held.next_offset, self.clock.unix_nano() // 1_000_000)
+        batch = to_batch(parts, held.next_offset)
         if not batch.num_rows:
             return None
         records = Records(held.partition, batch, held.encoding, held.tenant)
