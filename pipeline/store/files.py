@@ -57,6 +57,9 @@ class Files(Protocol):
     def sync_log(self, versions: Iterable[int]) -> None:
         """Make the log entries of these versions durable, with the checkpoints made beside them."""
 
+    def ends_log(self, version: int) -> bool:
+        """Whether the log surely has no entry behind that of `version`; false where only a look through all of it tells. Raises OSError."""
+
 
 @dataclass(frozen=True)
 class LocalFiles:
@@ -113,6 +116,11 @@ class LocalFiles:
             if _sync_file(log / f"{version:020}.checkpoint.parquet"):
                 _sync_file(log / "_last_checkpoint")
         sync_directory(log)
+
+    def ends_log(self, version: int) -> bool:
+        """Entries that have expired are removed from the oldest on: as long as that of `version` is there, none behind it was removed."""
+        log = self.root / "_delta_log"
+        return not (log / f"{version + 1:020}.json").exists() and (log / f"{version:020}.json").exists()
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,10 @@ class StoredFiles:
 
     def sync_log(self, versions: Iterable[int]) -> None:
         """Nothing to do: a put that returned is durable."""
+
+    def ends_log(self, version: int) -> bool:
+        """Asking for one entry costs what a look through the log does."""
+        return False
 
 
 def sync_directory(path: Path) -> None:

@@ -32,8 +32,10 @@ class TableLog:
     def refresh(self) -> DeltaTable:
         """The table's newest snapshot, all its log entries durable; its transactions, as of that snapshot. Raises TracebraidError."""
         try:
-            self.delta.update_incremental()
             version = self.delta.version()
+            if version != self._synced or not self.files.ends_log(version):
+                self.delta.update_incremental()  # 1 ms of processor time, and more with each entry since the checkpoint
+                version = self.delta.version()
             if version > self._synced:
                 self.files.sync_log(range(max(0, self._synced + 1), version + 1))
                 self._synced = version

@@ -296,6 +296,12 @@ class VirtualFiles:
         log = self.store.logs[self.table]
         log.synced = max(log.synced, min(max(versions), len(log.entries) - 1))
 
+    def ends_log(self, version: int) -> bool:
+        if version < len(self.store.logs[self.table].entries) - 1:
+            return False
+        self.store.fail(f"refresh {self.table}")
+        return True
+
     def _now_s(self) -> float:
         return self.store.world.wall_s
 

@@ -17,6 +17,7 @@ from tracebraid.pipeline.kernel.records import Partition
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.source.cluster import Absent
 from tracebraid.pipeline.start import Starter, start
+from tracebraid.pipeline.store.files import LocalFiles
 from tracebraid.pipeline.store.lake import Lake
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
 
@@ -177,10 +178,11 @@ def test_storage_that_fails_while_partitions_start_is_asked_again_and_nothing_is
     starter = starter_of(lake, source, time.clock)
     with monkeypatch.context() as broken:
 
-        def unanswered(_: DeltaTable) -> None:
+        def unanswered(*_: object) -> None:
             raise OSError("Generic S3 error: operation timed out")
 
         broken.setattr(DeltaTable, "update_incremental", unanswered)
+        broken.setattr(LocalFiles, "ends_log", unanswered)
         assert starter.assigned([P]) == {}
         starter.restart([Q])
         for _ in range(20):
