@@ -13,10 +13,11 @@ from tracebraid.pipeline.kernel.limits import unsynced_age_s_max
 from tracebraid.pipeline.store.errors import STORAGE_ERRORS, explain
 from tracebraid.pipeline.store.files import File, Files
 from tracebraid.pipeline.store.parquet import DAY
-from tracebraid.pipeline.store.tables import CHECKPOINT_INTERVAL, check_columns
+from tracebraid.pipeline.store.tables import check_columns
 from tracebraid.pipeline.store.transactions import Transactions
 from tracebraid.schemas.table import Table
 
+SYNCED_AGAIN = 200  # entries before the newest one that a process which opens the table makes durable: others may have died before they did
 DELTA_RETRIES = 100  # appends of other partitions that delta-rs itself steps over within one commit
 
 
@@ -27,7 +28,7 @@ class TableLog:
         self.place, self.table, self.delta, self.files = place, table, delta, files
         self.transactions = Transactions(files)
         self._schema: Schema | None = None  # what our files were last seen to fit
-        self._synced = delta.version() - 2 * CHECKPOINT_INTERVAL  # entries up to this version are durable, with all that a checkpoint covers
+        self._synced = delta.version() - SYNCED_AGAIN  # entries up to this version are durable, with all that a checkpoint covers
 
     def refresh(self) -> DeltaTable:
         """The table's newest snapshot, all its log entries durable; its transactions, as of that snapshot. Raises TracebraidError."""
