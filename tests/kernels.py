@@ -18,6 +18,8 @@ from tracebraid.pipeline.transform import Transform
 from tracebraid.schemas.logs import LOGS
 from tracebraid.schemas.spans import SPANS
 
+_LINE = b"2026-01-01T00:00:00.5Z INFO [main] a.B - done trace_id=4bf92f3577b34da6a3ce929d0e0e4736"
+
 
 @cache
 def made() -> None:
@@ -33,7 +35,8 @@ def made() -> None:
 
 def _use() -> None:
     values = [each.value for each in corpus(8) if each.encoding not in ("avro", "")]
-    for batch in (values, *([value] * 200 for value in values[:4])):
+    lines = [b'{"log":"%s\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}' % _LINE, _LINE, b"n=1 m=2 trace_id=" + _LINE[-32:], b"\tat a.B"]
+    for batch in (values, lines * 100, *([value] * 200 for value in values[:4])):
         for piece in Transform(Settings()).pieces(records_of(batch), 0):
             encode_rows(SPANS, [piece.rows.spans])
             encode_rows(LOGS, [piece.rows.logs])

@@ -11,12 +11,15 @@ Parts whose rest is not in the batch stay logs of their own.
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.records import Records
 
 _ANY_PART = r"^\d{4}-\d\d-\d\dT[0-9:.Z+-]{8,32} (stdout|stderr) P( |\n|$)"
+_ANY_LINE = r" (stdout|stderr) [PF]"
 _LINE = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d) (stdout|stderr) )([PF])(?: ([^\n]*))?\n?")
 _CUT_BYTES_MIN = 4 * limits.KIB
 
@@ -33,7 +36,7 @@ class _Open:
 def joined_lines(records: Records) -> dict[int, bytes | None]:
     """Record → the whole line to read there; None for a record whose part went into a later one. Empty for most batches, at the cost of a look at each."""
     values = records.batch.column("value")
-    if records.encoding not in ("auto", "text") or not pc.any(pc.match_substring_regex(values, _ANY_PART)).as_py():
+    if not _has_parts(records):
         return {}
     found: dict[int, bytes | None] = {}
     open_lines: dict[bytes | None, dict[bytes, _Open]] = {}  # by key and stream
@@ -50,6 +53,22 @@ def joined_lines(records: Records) -> dict[int, bytes | None]:
                 open_lines[None] = {match[2]: before}
         _take(record, match, open_lines.setdefault(key, {}), found)
     return found
+
+
+def may_be_line(records: Records) -> npt.NDArray[np.uint8]:
+    """1 for each record that may be read as a line by itself; 0 for one that is too large and, in a batch with parts of lines, for what may be one."""
+    values = records.batch.column("value")
+    found = np.zeros(len(values), np.uint8)
+    if records.encoding in ("auto", "text"):
+        found[pc.less_equal(pc.binary_length(values), limits.record_bytes_max).fill_null(False).to_numpy(zero_copy_only=False)] = 1
+    if found.any() and _has_parts(records):
+        found[pc.fill_null(pc.match_substring_regex(values, _ANY_LINE), True).to_numpy(zero_copy_only=False)] = 0
+    return found
+
+
+def _has_parts(records: Records) -> bool:
+    values = records.batch.column("value")
+    return records.encoding in ("auto", "text") and bool(pc.any(pc.match_substring_regex(values, _ANY_PART)).as_py())
 
 
 def _take(record: int, match: re.Match[bytes], streams: dict[bytes, _Open], found: dict[int, bytes | None]) -> None:

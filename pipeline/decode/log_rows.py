@@ -65,7 +65,7 @@ def put(logs: list[LogRow], record: int, rows: Rows) -> None:
             {
                 "record": record,
                 "record_index": index,
-                "resource": _resource(log.facts, rows),
+                "resource": resource_number(log.facts, rows),
                 "form": "json" if log.text is None else "text",
                 "body": log.text,
                 "attributes": log.attributes,
@@ -88,7 +88,8 @@ def _unwrapped(content: dict[str, Any] | str, exact: bool) -> LogRow:
     return LogRow(log.text, attributes, left_out, log.envelope, log.time, log.facts)
 
 
-def _resource(facts: dict[str, Any], rows: Rows) -> int:
+def resource_number(facts: dict[str, Any], rows: Rows) -> int:
+    """The resource that an envelope's facts make, the same for equal ones."""
     try:
         key = orjson.dumps(facts)
     except TypeError:  # integers beyond 64 bits, deep nesting

@@ -18,8 +18,9 @@ from tracebraid.pipeline.decode.avro import decode_avro
 from tracebraid.pipeline.decode.inflate import inflated
 from tracebraid.pipeline.decode.jaeger_json import decode_jaeger_documents, decode_jaeger_json, is_jaeger
 from tracebraid.pipeline.decode.jaeger_proto import decode_jaeger_proto
-from tracebraid.pipeline.decode.joined import joined_lines
+from tracebraid.pipeline.decode.joined import joined_lines, may_be_line
 from tracebraid.pipeline.decode.json_logs import decode_json
+from tracebraid.pipeline.decode.log_rows import resource_number
 from tracebraid.pipeline.decode.otlp_json import decode_documents, decode_otlp_json, is_otlp
 from tracebraid.pipeline.decode.otlp_json_fields import documents
 from tracebraid.pipeline.decode.otlp_proto import decode_otlp_proto, decode_signal
@@ -30,6 +31,7 @@ from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, Walked, may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, OBJECTS, SPANS, Scratch
 from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
+from tracebraid.pipeline.decode.walkers.text_rows import Texts, as_lines, in_order, walk_texts
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
 from tracebraid.pipeline.decode.zipkin_thrift import decode_zipkin_thrift, is_installed
@@ -57,7 +59,7 @@ DECODERS: dict[str, Callable[[bytes, int, Rows], None]] = {
 Read = Callable[[int, Rows], None]
 Numbers = npt.NDArray[np.int32]  # of records
 # What of OTLP may be walked, by what settings or a header name.
-_KINDS = {"auto": NEITHER, "json": NEITHER, "otlp_proto": PROTOBUF, "otlp_json": JSON, "protobuf": PROTOBUF, "any_json": JSON}
+_KINDS = {"auto": NEITHER, "json": NEITHER, "otlp_proto": PROTOBUF, "otlp_json": JSON, "protobuf": PROTOBUF, "any_json": JSON, "text": NEITHER}
 _WALKED_SHARE = 0.9
 _WALKED = {SPANS: "walked", LOGS: "walked_logs", OBJECTS: "walked_objects"}  # signal → field of Decoded
 _NO_RECORDS = np.empty(0, np.int32)
@@ -97,28 +99,39 @@ def decode(records: Records, *, kernels: bool = True, scratch: Scratch | None = 
     if records.encoding == "zipkin_thrift" and not is_installed():
         raise UsageError(f"encoding zipkin_thrift of topic {records.partition.topic} needs Apache Thrift's library", "pip install 'tracebraid[thrift]'")
     worthwhile = scratch is None or records.batch.nbytes >= limits.kernel_bytes_min
-    walked, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], "")
-    decoded = _finished(records, walked, together)
+    walked, texts, fault = _walk(records, scratch or Scratch()) if kernels and worthwhile else ([], None, "")
+    decoded = _finished(records, walked, texts, together)
     beside = _before_texts(decoded, walked)
     if len(beside):
         walked = [_without(each, beside) if each.signal == OBJECTS else each for each in walked]
-        decoded = _finished(records, walked, together)
+        decoded = _finished(records, walked, texts, together)
+    if kernels and worthwhile and not fault and decoded.logs.num_rows:
+        decoded = replace(decoded, logs=as_lines(decoded.logs))
     for each in walked:
         decoded = _with_walked(decoded, each)
     return replace(decoded, fault=fault) if fault else decoded
 
 
-def _finished(records: Records, walked: list[Walked], together: int) -> Decoded:
-    """What the reference decoders make of the records that are not walked."""
-    done = np.zeros(records.batch.num_rows, np.bool_)
+def _finished(records: Records, walked: list[Walked], texts: Texts | None, together: int) -> Decoded:
+    """What the reference decoders make of the records that are not walked, and the texts, whose resources they share."""
+    done = np.zeros(records.batch.num_rows, np.bool_) if texts is None else texts.records.copy()
     for each in walked:
         done |= each.records
     try:
-        return _read_all(records, {}, done, together).finish()
+        return _with_texts(_read_all(records, {}, done, together), texts)
     except Crowded:
         raise
     except Exception:
-        return _read_all(records, _unfinished(records, done), done, together).finish()
+        return _with_texts(_read_all(records, _unfinished(records, done), done, together), texts)
+
+
+def _with_texts(rows: Rows, texts: Texts | None) -> Decoded:
+    if texts is None:
+        return rows.finish()
+    used = set(texts.rows.column("resource").to_pylist())
+    found = texts.with_resources([resource_number(frame.facts, rows) if number in used else 0 for number, frame in enumerate(texts.frames)])
+    decoded = rows.finish()
+    return replace(decoded, logs=in_order(decoded.logs, found))
 
 
 def _before_texts(decoded: Decoded, walked: list[Walked]) -> Numbers:
@@ -151,24 +164,29 @@ def _without(walked: Walked, records: Numbers) -> Walked:
     return replace(walked, rows=take_rows(walked.rows, np.flatnonzero(kept)), records=mask)
 
 
-def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], str]:
-    """What compiled kernels read, records that are OTLP spans or logs in protobuf or JSON beyond doubt; and what kept them from it, a fault of ours."""
+def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], Texts | None, str]:
+    """What compiled kernels read: OTLP spans or logs, log objects, texts, all of them beyond doubt; and what kept them from it, a fault of ours."""
     values = records.batch.column("value")
     if records.encoding not in _KINDS or not len(values):
-        return [], ""
+        return [], None, ""
     try:
-        kinds, objects = may_be_walked(values), may_be_object(values)
+        kinds, objects, lines = may_be_walked(values), may_be_object(values), may_be_line(records)
         for record, named in _named_encodings(records).items():
             kinds[record] *= kinds[record] == _KINDS.get(named)
             objects[record] &= named == "any_json"
+            lines[record] &= named == "text"
         if records.encoding != "auto":
             kinds *= kinds == _KINDS[records.encoding]
             objects *= records.encoding == "json"
         found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch)]
-        logs = walk_json(values, objects * (kinds != JSON), scratch)
-        return [*found, logs] if logs else found, ""
+        objects *= kinds != JSON
+        logs = walk_json(values, objects, scratch)
+        if logs:
+            found.append(logs)
+            objects[logs.records] = 0
+        return found, walk_texts(values, lines, objects, scratch), ""
     except Exception as error:  # the reference decoders read them all
-        return [], f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
+        return [], None, f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 
 
 def _with_walked(decoded: Decoded, walked: Walked) -> Decoded:

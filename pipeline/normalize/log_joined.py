@@ -13,6 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tracebraid.pipeline.kernel.held import plain
+from tracebraid.pipeline.kernel.lines import IN_TRACE, MAY_BELONG
 from tracebraid.pipeline.normalize.log_exception import raised_in
 
 _FRAME = re.compile(r"[ \t]{1,32}(?:at |\.\.\. \d{1,9} |Suppressed: )|Caused by: ")
@@ -20,6 +27,7 @@ _HEADER = re.compile(r"(?:Exception in thread \"[^\"]{1,128}\" )?[A-Za-z_$][\w$.
 _PYTHON = "Traceback (most recent call last):"
 _PYTHON_BETWEEN = ("The above exception was the direct cause", "During handling of the above exception")
 _IDS = ("trace_id", "span_id", "flags")
+_JOINED = (*_IDS, "trace_id_source", "exception_type", "exception_message", "exception_stacktrace")
 Row = dict[str, Any]
 
 
@@ -75,6 +83,41 @@ def join_traces(bodies: Sequence[str | None], sources: Sequence[int], rows: Sequ
         last[source] = row
     for held in opened.values():
         _finish(held, bodies, rows)
+
+
+def join_columns(columns: dict[str, pa.Array], bodies: pa.StringArray, sources: npt.NDArray[np.int32], kinds: npt.NDArray[np.int32]) -> None:
+    """The same for rows as columns, which are replaced where a trace was joined. `kinds`: of kernel/lines.py.
+
+    Rows that cannot be of a trace, between others of their source that cannot, are not looked at: each of them would only become the last log."""
+    rows = _near_traces(sources, kinds)
+    if not len(rows):
+        return
+    where = pa.array(rows)
+    held = {name: plain(columns[name]).take(where).to_pylist() for name in _JOINED}
+    joined = [dict(zip(held, values, strict=True)) for values in zip(*held.values(), strict=True)]
+    join_traces(bodies.take(where).to_pylist(), sources[rows].tolist(), joined)
+    mask = np.zeros(len(bodies), np.bool_)
+    mask[rows] = True
+    for name, before in held.items():
+        after = [row[name] for row in joined]
+        if after != before:
+            column = plain(columns[name])
+            columns[name] = pc.replace_with_mask(column, pa.array(mask), pa.array(after, column.type))
+
+
+def _near_traces(sources: npt.NDArray[np.int32], kinds: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Rows that may belong to a trace, and the ones before and behind them, of the sources that have one."""
+    traced = sources[kinds & IN_TRACE > 0]
+    if not len(traced):
+        return np.empty(0, np.int64)
+    order = np.flatnonzero(np.isin(sources, traced))
+    order = order[np.argsort(sources[order], kind="stable")]
+    may, follows = kinds[order] & MAY_BELONG > 0, np.append(False, sources[order][1:] == sources[order][:-1])
+    near = may.copy()
+    near[1:] |= may[:-1] & follows[1:]
+    near[:-1] |= may[1:] & follows[1:]
+    found: npt.NDArray[np.int64] = np.sort(order[near])
+    return found
 
 
 def _may_belong(body: str) -> bool:

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebraid.pipeline.kernel.held import is_id, nothing, texts_at
-from tracebraid.pipeline.kernel.moments import LOCAL, NONE, UNUSUAL, times_of
+from tracebraid.pipeline.kernel.held import as_held, is_id, nothing, take, texts_at
+from tracebraid.pipeline.kernel.line_pairs import joined, pairs_of
+from tracebraid.pipeline.kernel.lines import PAIRS
+from tracebraid.pipeline.kernel.moments import LOCAL, NONE, UNUSUAL, ZONED, times_of
 from tracebraid.pipeline.kernel.picking import picked
 from tracebraid.pipeline.normalize.attributes import kept
 from tracebraid.pipeline.normalize.context import Context
@@ -23,7 +25,7 @@ from tracebraid.pipeline.normalize.log_row import DURATION, LEVEL_CHARS_MAX, NAM
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.severity import severity_number
 from tracebraid.pipeline.normalize.trace_id import NO_TRACE, flags_in, sampled_in, source_of
-from tracebraid.schemas.table import CODED, FALSE, INT32, INT64, STRING
+from tracebraid.schemas.table import CODED, FALSE, HELD_ATTRIBUTES, INT32, INT64, STRING
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -90,13 +92,48 @@ def read_objects(context: Context, logs: pa.RecordBatch) -> tuple[Columns, Bools
     batch.unusual |= _true(pc.match_substring(body, "\n"))
     _ids(batch, columns)
     _level(batch, columns)
-    _time(batch, columns)
+    _time(batch, columns, logs.column("envelope_time") if "envelope_time" in logs.schema.names else nothing(logs.num_rows, STRING))
     _names(batch, columns)
     rows = len(body)
     columns["exception_stacktrace"] = nothing(rows, STRING)
     columns |= {name: pa.array(np.zeros(rows, np.bool_)) for name in ("invalid", "invalid_span")}
     columns["attributes"] = kept(batch.attributes.keys, batch.attributes.items, batch.attributes.offsets.to_numpy().astype(np.int64), batch.keep)
     return columns, batch.unusual
+
+
+def read_within(context: Context, logs: pa.RecordBatch) -> tuple[Ints, Columns]:
+    """Objects among `logs`, kernel/lines.py's LINES: those that are usual, and their columns."""
+    rows = np.flatnonzero(logs.column("body").is_null().to_numpy(zero_copy_only=False) & (np.diff(logs.column("attributes").offsets.to_numpy()) > 0))
+    if not len(rows):
+        return rows, {}
+    of_objects = logs.take(pa.array(rows))
+    place = of_objects.schema.get_field_index("attributes")
+    return _usual(context, rows, of_objects.set_column(place, "attributes", as_held(of_objects.column(place), HELD_ATTRIBUTES)))
+
+
+def read_pairs(context: Context, logs: pa.RecordBatch, kinds: npt.NDArray[np.int32]) -> tuple[Ints, Columns]:
+    """Lines of logfmt among `logs`, likewise: their fields say all that they do, and those of an envelope come behind."""
+    bodies, rows = logs.column("body"), np.flatnonzero(kinds & PAIRS > 0)
+    if not len(rows) or context.formats.patterns:
+        return rows[:0], {}
+    rows, *pairs = pairs_of(bodies, rows)
+    if not len(rows):
+        return rows, {}
+    lines = logs.take(pa.array(rows))
+    fields, once = joined((pairs[0], pairs[1], pairs[2]), lines.column("attributes"))
+    rows, columns = _usual(context, rows, lines.set_column(lines.schema.get_field_index("attributes"), "attributes", fields), once)
+    columns["body"] = pc.coalesce(columns["body"], bodies.take(pa.array(rows)))
+    return rows, columns
+
+
+def _usual(context: Context, rows: Ints, logs: pa.RecordBatch, sure: Bools | None = None) -> tuple[Ints, Columns]:
+    columns, unusual = read_objects(context, logs)
+    if sure is not None:
+        unusual |= ~sure
+    if not unusual.any():
+        return rows, columns
+    usual = np.flatnonzero(~unusual)
+    return rows[usual], {name: take(column, usual) for name, column in columns.items()}
 
 
 def _true(array: pa.BooleanArray) -> Bools:
@@ -164,12 +201,20 @@ def _level(batch: _Batch, columns: Columns) -> None:
     columns["severity_text"], columns["severity_number"] = texts, pa.array(number, INT32)
 
 
-def _time(batch: _Batch, columns: Columns) -> None:
+def _time(batch: _Batch, columns: Columns, envelopes: pa.StringArray) -> None:
     nanos, kinds = times_of(batch.texts("time"))
     batch.unusual |= (kinds == UNUSUAL) | ((kinds == LOCAL) & batch.several("time"))
-    batch.use("time", kinds != NONE)
-    columns["time_unix_nano"] = pa.array(nanos, INT64, mask=kinds == NONE)
     columns["observed_unix_nano"] = nothing(len(kinds), INT64)
+    use, there = kinds != NONE, kinds != NONE
+    if envelopes.null_count < len(envelopes):
+        around, of_envelope = times_of(envelopes)
+        batch.unusual |= of_envelope == UNUSUAL
+        within = of_envelope != NONE
+        use, there = use & ((kinds == ZONED) | ~within), there | within
+        nanos = np.where(use, nanos, around)
+        columns["observed_unix_nano"] = pa.array(around, INT64, mask=~(use & within))
+    batch.use("time", use)
+    columns["time_unix_nano"] = pa.array(nanos, INT64, mask=~there)
 
 
 def _names(batch: _Batch, columns: Columns) -> None:

@@ -8,7 +8,7 @@ that its envelope suggests.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +17,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel.held import as_held, plain, take
+from tracebraid.pipeline.kernel.lines import LINES
 from tracebraid.pipeline.normalize.attributes import add, promote
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.log_fields import ID_ROLES
 from tracebraid.pipeline.normalize.log_formats import read_formats
-from tracebraid.pipeline.normalize.log_joined import join_traces
+from tracebraid.pipeline.normalize.log_joined import join_columns, join_traces
 from tracebraid.pipeline.normalize.log_lines import Line, read_line
-from tracebraid.pipeline.normalize.log_objects import read_objects
+from tracebraid.pipeline.normalize.log_objects import read_objects, read_pairs, read_within
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
+from tracebraid.pipeline.normalize.log_texts import read_texts
 from tracebraid.pipeline.normalize.service import NormalizedResources
 from tracebraid.pipeline.normalize.time import exact_nanos, micros, timestamps
 from tracebraid.pipeline.normalize.trace_id import canonical_span_ids, canonical_trace_ids, find_ids
@@ -83,13 +85,21 @@ def _both_forms(context: Context, logs: pa.RecordBatch) -> Columns:
 
 def _merged(first: Columns, second: Columns, mask: npt.NDArray[np.bool_]) -> Columns:
     """Rows of `first` where the mask is true, of `second` elsewhere, each in their order."""
-    place = np.where(mask, np.cumsum(mask) - 1, mask.sum() + np.cumsum(~mask) - 1)
+    return _together([(np.flatnonzero(mask), first), (np.flatnonzero(~mask), second)])
+
+
+def _together(parts: Sequence[tuple[npt.NDArray[np.int64], Columns]]) -> Columns:
+    """All rows in order, given the places that each part has."""
+    parts = [part for part in parts if len(part[0])]
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
     merged = {}
-    for name, column in first.items():
-        both = [column, second[name]]
-        if column.type != second[name].type:
-            both = [as_held(each, HELD_ATTRIBUTES) if name == "attributes" else plain(each) for each in both]
-        merged[name] = take(pa.concat_arrays(both), place)
+    for name in parts[0][1]:
+        held = [columns[name] for _, columns in parts]
+        if any(column.type != held[0].type for column in held):
+            held = [as_held(each, HELD_ATTRIBUTES) if name == "attributes" else plain(each) for each in held]
+        merged[name] = take(pa.concat_arrays(held), order)
     return merged
 
 
@@ -215,6 +225,29 @@ def prepare(context: Context, logs: pa.RecordBatch) -> Prepared:
 
 
 def _read(context: Context, logs: pa.RecordBatch) -> Columns:
+    """Logs that are not OTLP's: texts all at once where they may be, and one by one those that are unusual."""
+    bodies = logs.column("body")
+    if logs.schema != LINES:
+        return _read_rows(context, logs, join=bodies.null_count < logs.num_rows)
+    texts = read_texts(context, logs)
+    if len(texts.usual) == logs.num_rows:
+        join_columns(texts.columns, bodies, logs.column("resource").to_numpy(), texts.kinds)
+        return texts.columns
+    parts = [(texts.usual, {name: take(column, texts.usual) for name, column in texts.columns.items()})]
+    parts += [read_within(context, logs), read_pairs(context, logs, texts.kinds)]
+    others = np.ones(logs.num_rows, np.bool_)
+    for rows, _ in parts:
+        others[rows] = False
+    left = np.flatnonzero(others)
+    if len(left):
+        parts.append((left, _read_rows(context, logs.take(pa.array(left)), join=False)))
+    columns = _together(parts)
+    join_columns(columns, bodies, logs.column("resource").to_numpy(), texts.kinds)
+    return columns
+
+
+def _read_rows(context: Context, logs: pa.RecordBatch, *, join: bool) -> Columns:
+    """One row after the other; `join`: lines of stack traces are told what they belong to."""
     prepared = prepare(context, logs)
     fields = prepared.fields
     if prepared.lines:
@@ -222,7 +255,7 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
     else:
         around = map(Around, *prepared.outside)
         rows = [read_row(fields.of(row), body, next(around), fields.use) for row, body in enumerate(prepared.bodies)]
-    if logs.column("body").null_count < logs.num_rows:
+    if join:
         join_traces(prepared.bodies, logs.column("resource").to_pylist(), rows)
     columns = {name: pa.array(_values(rows, name), kind) for name, kind in _TYPES.items()}
     for name in ("invalid", "invalid_span"):

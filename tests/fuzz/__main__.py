@@ -6,6 +6,7 @@
     --batch B        one batch of the seed alone, as a failure names it
     --bounds         machine code that checks every index, compiled anew and kept apart
     --mode objects   log objects in JSON
+    --mode texts     lines of text, bare and in envelopes
     --mode others    the other decoders, on changed records: no second opinion, but what always holds
     --processes N    how many at once (all cores)
 
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--bounds", action="store_true")
-    parser.add_argument("--mode", choices=("spans", "objects", "others"), default="spans")
+    parser.add_argument("--mode", choices=("spans", "objects", "texts", "others"), default="spans")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     if given.bounds:

@@ -11,6 +11,7 @@ from random import Random
 from tests.fuzz.json_messages import json_message
 from tests.fuzz.messages import spans_message, tagged, varint
 from tests.fuzz.objects import log_object
+from tests.fuzz.texts import texts
 from tests.property.test_otlp import SEEDS
 from tests.property.test_spans_mutated import WHOLE, odd
 from tracebraid.pipeline.decode.registry import DECODERS
@@ -110,6 +111,19 @@ def object_batch(chance: Random) -> tuple[list[bytes | None], str]:
         elif draw < 0.33:
             made[place] = chance.choice(_OTHERS)
     return list(made), chance.choice(("auto", "auto", "json"))
+
+
+def text_batch(chance: Random) -> tuple[list[bytes | None], str]:
+    """Lines of text, bare and in envelopes, whole and changed, and other records between."""
+    made = texts(chance, chance.choice(SIZES))
+    share = chance.choice((0.0, 0.05, 0.3))
+    for place in range(len(made)):
+        draw = chance.random()
+        if draw < share:
+            made[place] = changed(made[place], chance, made)
+        elif draw < share + 0.02:
+            made[place] = chance.choice((chance.choice(_OTHERS), log_object(chance)))
+    return list(made), chance.choice(("auto", "auto", "auto", "json", "text"))
 
 
 def other_batch(chance: Random) -> tuple[list[bytes | None], str]:

@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from tests.batches import FIRST_OFFSET, records_of
 from tests.property.test_otlp import SEEDS
+from tracebraid.pipeline.decode.joined import may_be_line
 from tracebraid.pipeline.decode.registry import decode
 from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Scratch
 from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
+from tracebraid.pipeline.decode.walkers.text_rows import walk_texts
 from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.batch import normalize
@@ -45,6 +47,8 @@ def as_the_reference(values: Values, encoding: str) -> tuple[str, Counter[str]]:
         why = why or _unequal("what was dropped", dict(decoded.dropped), dict(expected.dropped))
     batches = (decoded.walked, decoded.walked_logs, decoded.walked_objects)
     walked = {record for rows in batches if rows for record in rows.column("record").to_pylist()}
+    texts = walk_texts(records.batch.column("value"), may_be_line(records), may_be_object(records.batch.column("value")), Scratch())
+    walked |= set(np.flatnonzero(texts.records).tolist()) if texts and records.encoding in ("auto", "json", "text") else set()
     json = walked & set(np.flatnonzero(may_be_walked(records.batch.column("value")) == JSON).tolist())
     rejected = expected.rejects.num_rows
     return why, Counter(inputs=len(values), walked=len(walked), json=len(json), rejected=rejected, left=len(values) - len(walked) - rejected)

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.fuzz.inputs import object_batch, other_batch, span_batch
+from tests.fuzz.inputs import object_batch, other_batch, span_batch, text_batch
 from tests.fuzz.judge import Judge, Values, as_always, as_the_reference, judged
 
 Make = Callable[[Random], tuple[list[bytes | None], str]]
 MODES: dict[str, tuple[Make, Judge]] = {
     "spans": (span_batch, as_the_reference),
     "objects": (object_batch, as_the_reference),
+    "texts": (text_batch, as_the_reference),
     "others": (other_batch, as_always),
 }
 WALKED_SHARE_MIN = 0.15  # of the inputs: where fewer are walked, the walkers have not been tried

@@ -18,7 +18,7 @@ from tracebraid.pipeline.kernel.records import Normalized
 from tracebraid.pipeline.normalize.batch import normalize
 
 
-@pytest.mark.parametrize(("mode", "inputs"), [("spans", 3000), ("objects", 3000), ("others", 600)])
+@pytest.mark.parametrize(("mode", "inputs"), [("spans", 3000), ("objects", 3000), ("texts", 3000), ("others", 600)])
 def test_a_slice_holds(mode: str, inputs: int) -> None:
     tally = run_batches(mode, 20_261_121, range(200), inputs_max=inputs)
     assert [str(failure) for failure in tally.failures] == []

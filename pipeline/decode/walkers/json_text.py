@@ -99,6 +99,16 @@ def unescaped(data: Bytes, at: Number, stop: Number, out: Bytes, to: Number) -> 
     """Write the string from `at` to `stop` as it is meant to `out` from `to` on; where that ends, -1 where an escape is none. It is never longer than what it
     is read from, so `out` may be `data`, and `to` where it lies."""
     while at < stop:
+        while at + 8 <= stop:
+            word = np.int64(fixed64(data, at))
+            backslashes = word ^ _BACKSLASHES
+            if (backslashes - _ONES) & ~backslashes & _HIGH != 0:
+                break
+            for place in range(8):
+                out[np.uint64(to + place)] = word >> 8 * place & 0xFF
+            at, to = at + 8, to + 8
+        if at == stop:
+            break
         byte = byte_at(data, at)
         at += 1
         if byte != BACKSLASH:
@@ -124,6 +134,14 @@ def unescaped(data: Bytes, at: Number, stop: Number, out: Bytes, to: Number) -> 
 def valid_escapes(data: Bytes, at: Number, stop: Number) -> bool:
     """Whether all escapes of a string are such as unescaped() takes."""
     while at < stop:
+        while at + 8 <= stop:
+            word = np.int64(fixed64(data, at))
+            backslashes = word ^ _BACKSLASHES
+            if (backslashes - _ONES) & ~backslashes & _HIGH != 0:
+                break
+            at += 8
+        if at == stop:
+            break
         if byte_at(data, at) != BACKSLASH:
             at += 1
             continue

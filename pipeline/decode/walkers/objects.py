@@ -209,7 +209,7 @@ def _value(memory: Ints, data: Bytes, item: Number, at: Number, stop: Number) ->
             return np.int64(-1)
         put_view(memory, item, data, at, end - at, 0)
         if kind == DECIMAL:
-            return end if _is_shortest(data, at, end) else _put_hard(memory, item, at, end, DECIMALS)
+            return end if is_shortest(data, at, end) else _put_hard(memory, item, at, end, DECIMALS)
         if end - at <= _INTEGER_CHARS_MAX and not (byte == MINUS and data[at + 1] == 48):
             return end
         return _put_hard(memory, item, at, end, VALUES)
@@ -237,7 +237,7 @@ def _put_hard(memory: Ints, item: Number, start: Number, end: Number, how: Numbe
 
 
 @compiled
-def _is_shortest(data: Bytes, at: Number, end: Number) -> Number:
+def is_shortest(data: Bytes, at: Number, end: Number) -> Number:
     """Whether a number is spelled as orjson spells its double, for those of which that is plain to see."""
     if data[at] == MINUS:
         at += 1
