@@ -63,7 +63,7 @@ def words_of(kind: Kind) -> int:
 def _put_words(arguments: Sequence[Any], words: list[int]) -> None:
     for argument in arguments:
         if isinstance(argument, np.ndarray):
-            words += (0, 0, argument.size, argument.itemsize, argument.__array_interface__["data"][0], *argument.shape, *argument.strides)
+            words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides)
         elif isinstance(argument, tuple):
             _put_words(argument, words)
         else:
