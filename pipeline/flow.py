@@ -117,6 +117,8 @@ class Flow:
                 if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
                     self.stream.add(made.records, made.rows)
                 yield
+                if self.progress.get(records.partition) is not progress:
+                    return  # its topic was found made again while a sink was emptied: the rest is not ours any more
 
     # 4. Lake.
 
@@ -145,8 +147,7 @@ class Flow:
             progress.lake_next = next_offset
             if next_offset >= progress.held.ahead_until:
                 progress.held = Held(next_offset)  # the torn cycle is whole; until then its positions stay known
-        self.closed, self.closed_bytes = self.cycle.close(self.group, DECODER_VERSION), self.cycle.bytes
-        self.cycle = OpenCycle()
+        self.closed, self.closed_bytes, self.cycle = self.cycle.close(self.group, DECODER_VERSION), self.cycle.bytes, OpenCycle()
         return self.closed
 
     def lake_due(self) -> bool:

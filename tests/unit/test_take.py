@@ -7,13 +7,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tests.batches import FIRST_OFFSET, PARTITION, records_of
 from tracebraid.pipeline import load
+from tracebraid.pipeline.flow import Flow
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.clock import Clock
+from tracebraid.pipeline.kernel.metrics import Metrics
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.load import load_into_lake
 from tracebraid.pipeline.store import cycle
 from tracebraid.pipeline.store.lake import Lake
+from tracebraid.pipeline.store.ledger import Held
 
 _not_held = cycle._not_held
 
@@ -58,3 +62,17 @@ def test_a_cycle_that_is_full_is_committed_before_the_rest_of_a_batch_is_read(tm
     totals, _ = loaded(tmp_path, b"\n".join(records), ingest={"flush_records": 2})
     assert totals["logs"] == 5_000
     assert (sum(committed), max(committed) <= 2_000) == (5_000, True)  # one may be encoded while the next fills, and its piece
+
+
+def test_a_partition_that_goes_while_a_sink_is_emptied_leaves_nothing_of_the_rest_of_its_batch(tmp_path: Path) -> None:
+    """Its topic was found made again before a commit: what is taken later would be of nobody, and ended ingest with a KeyError."""
+    settings = Settings(lake=str(tmp_path / "lake"))
+    lake = Lake.open(settings.lake, settings.storage_config(), Clock(), create=True)
+    flow = Flow(settings, lake, "group", metrics=Metrics(), clock=Clock(), stream=True)
+    flow.begin(PARTITION, Held(FIRST_OFFSET), FIRST_OFFSET + 2)
+    assert flow.stream
+    pieces = flow.take(records_of([b"line %d" % number for number in range(4)]))
+    next(pieces)
+    assert (flow.cycle.records, flow.stream.next_offsets) == (2, {})
+    flow.forget(PARTITION)
+    assert (list(pieces), flow.cycle.records, flow.stream.next_offsets) == ([], 0, {})
