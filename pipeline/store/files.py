@@ -118,7 +118,8 @@ class LocalFiles:
         sync_directory(log)
 
     def ends_log(self, version: int) -> bool:
-        """Entries that have expired are removed from the oldest on: as long as that of `version` is there, none behind it was removed."""
+        """Entries that have expired are removed together with older ones: as long as that of `version` is there, none behind it was removed. Where a removal
+        that was cut off has left such a gap, this says so wrongly, and the commit is refused: delta-rs looks through the log again."""
         log = self.root / "_delta_log"
         return not (log / f"{version + 1:020}.json").exists() and (log / f"{version:020}.json").exists()
 

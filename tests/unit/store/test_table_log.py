@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from tests.unit.store.build import P, Place, Q, cycle, opened
+from tests.unit.store.build import P, Place, Q, cycle, offsets, opened
+from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.store.files import LocalFiles, StoredFiles
 
 
@@ -53,3 +54,22 @@ def test_a_log_whose_entries_expired_is_looked_through(place: Place) -> None:
     assert not files.ends_log(newest - 1)
     (log / f"{newest:020}.json").rename(log / "expired")
     assert not files.ends_log(newest)
+
+
+def test_no_commit_goes_into_a_gap_that_a_removal_of_entries_left(tmp_path: Path) -> None:
+    """The look at two names takes it for the end of the log; delta-rs, which commits, does not. From the checkpoint on all is well."""
+    ours, theirs = opened(tmp_path, P), opened(tmp_path, Q)
+    ours.commit(cycle(P, 0, 3, None, spans=[0]))
+    last = DeltaTable(str(tmp_path / "spans")).version()
+    for first in (0, 3, 6):
+        theirs.commit(cycle(Q, first, first + 3, first or None, spans=[first]))
+    DeltaTable(str(tmp_path / "spans")).create_checkpoint()
+    gap = tmp_path / f"spans/_delta_log/{last + 1:020}.json"
+    gap.unlink()
+    assert ours._files["spans"].ends_log(last)
+    with pytest.raises(TracebraidError, match="found gap"):
+        ours.commit(cycle(P, 3, 6, 3, spans=[3]))
+    assert not gap.exists()
+    again = opened(tmp_path, P)
+    again.commit(cycle(P, 3, 6, 3, spans=[3]))
+    assert offsets(tmp_path, "spans") == [(0, 0), (0, 3), (1, 0), (1, 3), (1, 6)]
