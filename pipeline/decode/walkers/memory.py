@@ -12,7 +12,7 @@ from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 import numpy as np
 import numpy.typing as npt
 
-from tracebraid.pipeline.kernel.limits import MIB
+from tracebraid.pipeline.kernel.limits import KIB, MIB
 from tracebraid.schemas.semconv import SPAN
 from tracebraid.schemas.table import STRING
 
@@ -39,6 +39,7 @@ EXPECTED = 64  # the keys that came last at each place of a list
 _HEAD = 128
 _PAGE = 4096
 _KEPT_BYTES_MAX = 32 * MIB  # of a batch; what larger ones need is given back
+_KEPT_ROWS_MAX = 128 * KIB  # likewise: 16 MiB of the smallest spans are 700,000, which touch 300 MB
 # Words of one entry, row, item … and what they are. Places and numbers are -1 where there is none.
 ENTRY, ROW, ITEM, EVENT, LINK, HARD, DIGITS, CHOSEN, KEYED, NAMED = 8, 21 + COLUMNS, 3, 5, 7, 5, 3, 5, 4, 8
 _NO_ENTRIES = np.empty((0, ENTRY), np.int64)
@@ -72,6 +73,8 @@ class Scratch:
     def take(self, size: int, texts: int) -> "Memory":
         """Empty memory for a batch of `size` bytes and that many texts."""
         held = self.memory
+        if held is not None and held.count(U_ROWS) > _KEPT_ROWS_MAX:
+            held = None
         if held is None or held.size < size or held.count(M_ENTRIES) < texts:
             held = Memory.of(max(size, held.size if held else 0), texts)
             self.memory = held if held.size <= _KEPT_BYTES_MAX else None

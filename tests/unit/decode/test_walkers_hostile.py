@@ -140,3 +140,15 @@ def test_what_kernels_fail_on_is_told_and_read_all_the_same() -> None:
     for each in decoded:
         metrics.count_fault(each.fault)
     assert metrics.registry.get_sample_value("tracebraid_kernel_faults_total") == 2
+
+
+def test_what_many_tiny_spans_touched_is_given_back() -> None:
+    value = TracesData(
+        resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[Span(trace_id=bytes(range(16)), start_time_unix_nano=1)] * 10_000)])]
+    ).SerializeToString()
+    scratch, held = Scratch(), []
+    for records in (20, 1, 1):  # 200,000 rows, which nobody has in a batch of ordinary spans
+        assert decode(records_of([value] * records), scratch=scratch).walked is not None
+        held.append(scratch.memory)
+    assert held[1] is not held[0]
+    assert held[2] is held[1]
