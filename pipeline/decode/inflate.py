@@ -15,7 +15,7 @@ from tracebraid.pipeline.kernel import limits
 
 _GZIP = b"\x1f\x8b"
 _BASE64 = (b"H4sI", b'"H4sI')  # how gzip begins there
-_AWSLOGS = b'{"awslogs"'  # as Lambda is handed it: {"awslogs":{"data":"H4sI…"}}
+AWSLOGS = b'{"awslogs"'  # as Lambda is handed it: {"awslogs":{"data":"H4sI…"}}
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -32,7 +32,7 @@ def inflated(value: bytes) -> bytes:
                     raise
                 return text
             continue
-        inner = _from_base64(value) if value.startswith(_BASE64) else _from_lambda(value) if value.startswith(_AWSLOGS) else None
+        inner = _from_base64(value) if value.startswith(_BASE64) else _from_lambda(value) if value.startswith(AWSLOGS) else None
         if inner is None:
             break
         value, text = inner, text or value

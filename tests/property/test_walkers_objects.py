@@ -1,5 +1,7 @@
 """The compiled walker of log objects in JSON, and their columns by the batch, against the reference decoder and rows that are read one by one."""
 
+import base64
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -212,6 +214,13 @@ def test_same_rows_of_real_libraries(folder: Path) -> None:
     values = [line for path in files for line in path.read_bytes().splitlines() if line.startswith(b"{")]
     if values:
         _same(values)
+
+
+@pytest.mark.parametrize("odd", [b'{"n":-1%s.5}' % (b"0" * 320), b'{"awslogs":{"data":"%s"}}' % base64.b64encode(gzip.compress(b'{"a":1}', mtime=0))])
+def test_numbers_beyond_a_double_and_compressed_records_are_left(odd: bytes) -> None:
+    decoded = decode(records_of([odd, b'{"a":1}']))
+    assert (decoded.fault, decoded.walked_objects.column("record").to_pylist() if decoded.walked_objects else []) == ("", [1])
+    _same([odd, b'{"a":1}', odd])
 
 
 def test_rows_keep_their_values_when_the_memory_of_their_walk_is_used_again() -> None:

@@ -1,5 +1,7 @@
 """Lines of text read by the batch, bare and in envelopes, against the reference decoders and rows that are read one by one."""
 
+import base64
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +107,9 @@ def test_objects_in_an_envelope_are_walked(envelope: str) -> None:
         b'{"log":"x","operationName":"y","time":"a"}',
         b'{"log":"x","time":1e400}',
         b'{"log":"x","time":123456789012345678901}',
+        b'{"log":"x","time":1%s.5}' % (b"0" * 320),
+        b'{"n":1%s.5,"n":1,"log":"x","time":"a"}' % (b"0" * 320),
+        b'{"awslogs":{"data":"%s"},"log":"x","time":"a"}' % base64.b64encode(gzip.compress(b"y", mtime=0)),
         b"2026-01-01T12:00:00Z stdout F 2026-01-01T12:00:00Z stdout F x",
         b"H4sIAAAA",
         b"\x00x",
@@ -115,6 +120,7 @@ def test_objects_in_an_envelope_are_walked(envelope: str) -> None:
 def test_what_is_not_sure_is_left(odd: bytes) -> None:
     found = _walked([odd] * 8)
     assert found is None or not found.rows.num_rows or b'"log","y"' in odd or b'"log":"y"' in odd  # of a name twice the last one counts, by the reference, too
+    assert not decode(records_of([odd] * 8)).fault
     _check([odd, *([odd] * 8), b"plain"])
 
 

@@ -1,7 +1,7 @@
 """JSON's grammar, for kernels: every function is told where it must stop, and says -1 where the bytes are no JSON, or such as orjson and the limits leave open.
 
 In: bytes that are UTF-8. Out: where things end. Never: recursion, or a number or an escape that the reference might read otherwise: what is merely unusual
-(half a surrogate pair, an exponent of three digits, a depth near the limit) is -1 too. Source: RFC 8259.
+(half a surrogate pair, an exponent of three digits, a number of hundreds of them, a depth near the limit) is -1 too. Source: RFC 8259.
 """
 
 import numpy as np
@@ -18,6 +18,7 @@ _QUOTES, _BACKSLASHES, _CONTROLS = _ONES * QUOTE, _ONES * BACKSLASH, _ONES * 0x2
 _SHORT = b'"\\/bfnrt'
 _MEANT = b'"\\/\b\f\n\r\t'
 _EXPONENT_DIGITS_MAX = 2
+_NUMBER_CHARS_MAX = 200  # with such an exponent, that is within a double: orjson refuses a whole text for one that is beyond
 _TRUE, _ALSE, _NULL = (int.from_bytes(word, "little") for word in (b"true", b"alse", b"null"))
 
 
@@ -154,7 +155,7 @@ def valid_escapes(data: Bytes, at: Number, stop: Number) -> bool:
 @compiled
 def number(data: Bytes, at: Number, stop: Number) -> Pair:
     """(where a number ends, INTEGER or DECIMAL); ends at -1 where it is none."""
-    kind = np.int64(INTEGER)
+    start, kind = at, np.int64(INTEGER)
     if at < stop and data[at] == MINUS:
         at += 1
     first = np.int64(at)
@@ -178,7 +179,7 @@ def number(data: Bytes, at: Number, stop: Number) -> Pair:
             at += 1
         if at == first or at > first + _EXPONENT_DIGITS_MAX:
             return np.int64(-1), kind
-    return np.int64(at), kind
+    return np.int64(at if at - start <= _NUMBER_CHARS_MAX else -1), kind
 
 
 @compiled

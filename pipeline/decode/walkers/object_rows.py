@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from tracebraid.pipeline.decode.inflate import AWSLOGS
 from tracebraid.pipeline.decode.json_value import Inexact, NotJson, dump, parse, scalar
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.batch import Walked, bytes_of
@@ -37,13 +39,14 @@ _MESSAGES = frozenset({"message", "msg", "body"})  # as objects they have a text
 
 
 def may_be_object(values: pa.BinaryArray) -> Bytes:
-    """1 for each record that begins as a JSON object and is not too large, else 0."""
+    """1 for each record that begins as a JSON object and is not too large, nor may hold what is compressed, else 0."""
     if not len(values) or not values.buffers()[2]:
         return np.zeros(len(values), np.uint8)
     data, starts = bytes_of(values)
     sizes = np.diff(starts)
     likely = (sizes > 0) & (sizes <= limits.record_bytes_max)
     likely[likely] = data[starts[:-1][likely]] == OPEN
+    likely &= ~pc.starts_with(values, AWSLOGS).fill_null(False).to_numpy(zero_copy_only=False)
     return likely.astype(np.uint8)
 
 
