@@ -37,6 +37,7 @@ def decode_jaeger_documents(parsed: list[Any], record: int, rows: Rows) -> None:
             raise DecodeError("not_an_object", "a Jaeger span is a JSON object, this is none")
         if not {"traceId", "trace_id", "spanId", "span_id", "operationName", "operation_name"} & document.keys():
             raise DecodeError("malformed", "the JSON object has neither traceId, spanId nor operationName")
+        rows.check_parts(len(objects_of(document, "logs")) + len(objects_of(document, "references")))
         put_span(_span(document), record, index, rows)
 
 

@@ -39,10 +39,11 @@ _VALUES = ("v_str", "v_bool", "v_int64", "v_float64", "v_binary")  # by v_type
 
 
 def decode_jaeger_proto(value: bytes, record: int, rows: Rows) -> None:
-    """Append the span of one record. Raises DecodeError: malformed, invalid_utf8, too_deep."""
+    """Append the span of one record. Raises DecodeError: malformed, invalid_utf8, too_deep, too_large."""
     span = parsed(_TYPES["Span"], value, "Jaeger span")
     if not span.ListFields():
         return
+    rows.check_parts(len(span.logs) + len(span.references))
     process = span.process if span.HasField("process") else None
     put_span(
         JaegerSpan(

@@ -83,6 +83,7 @@ def _spans(document: dict[str, Any], record: int, index: int, rows: Rows) -> int
             spans = objects_of(scope, "spans")
             check_rows(index + len(spans), rows.most)
             for span in spans:
+                rows.check_parts(len(objects_of(span, "events")) + len(objects_of(span, "links")))
                 rows.spans.append({**common, "record_index": index, **_span(span)})
                 index += 1
     return index

@@ -37,7 +37,9 @@ def decode_signal(value: bytes, signal: Signal | None, record: int, rows: Rows) 
         return
     data = _parse(value, signal)
     if signal == "spans":
-        check_rows(sum(len(scope.spans) for resource in data.resource_spans for scope in resource.scope_spans), rows.most)
+        scopes = [scope for resource in data.resource_spans for scope in resource.scope_spans]
+        check_rows(sum(len(scope.spans) for scope in scopes), rows.most)
+        rows.check_parts(sum(len(span.events) + len(span.links) for scope in scopes for span in scope.spans))
         _spans(data, record, rows)
     else:
         check_rows(sum(len(scope.log_records) for resource in data.resource_logs for scope in resource.scope_logs), rows.most)

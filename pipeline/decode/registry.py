@@ -147,12 +147,19 @@ def _before_texts(decoded: Decoded, walked: list[Walked]) -> Numbers:
 
 
 def _too_many(walked: Walked, values: pa.BinaryArray) -> Numbers:
-    """Records that are more rows than their size allows, for the reference to refuse."""
-    if walked.rows.num_rows <= limits.record_rows_any:
-        return _NO_RECORDS
-    counts = np.bincount(walked.rows.column("record").to_numpy(), minlength=len(values))
-    likely = np.flatnonzero(counts > limits.record_rows_any)
-    return np.array([record for record in likely.tolist() if counts[record] > rows_max(len(values[record].as_buffer()))], np.int32)
+    """Records that are more rows than their size allows, or have more events and links, for the reference to refuse."""
+    own, found = walked.rows.column("record").to_numpy(), set[int]()
+    parts = np.zeros(len(own), np.int64)
+    if walked.signal == SPANS:
+        for name in ("events", "links"):
+            parts += np.diff(walked.rows.column(name).offsets.to_numpy())
+    for each in (np.ones(len(own), np.int64), parts):
+        if each.sum() <= limits.record_rows_any:
+            continue
+        counts = np.bincount(own, each, len(values))
+        likely = np.flatnonzero(counts > limits.record_rows_any).tolist()
+        found |= {record for record in likely if counts[record] > rows_max(len(values[record].as_buffer()))}
+    return np.array(sorted(found), np.int32)
 
 
 def _without(walked: Walked, records: Numbers) -> Walked:
@@ -328,7 +335,7 @@ def _read_all(records: Records, refused: Mapping[int, str], done: npt.NDArray[np
                     encoding, read = choose(value, headers.get(record), records.schemas)
                 else:
                     read = _configured(encoding, value)
-                rows.most = rows_max(len(value))
+                rows.begin(len(value))
                 read(record, rows)
                 _check_repetition(rows, mark, len(value))
         except DecodeError as error:

@@ -106,7 +106,7 @@ def _size(attributes: Attributes | Sequence[tuple[str, str | None]]) -> int:
 class Rows:
     """The rows of one batch of records. A decoder is called as decoder(value: bytes, record: int, rows: Rows) and raises DecodeError.
 
-    most: how many rows the record at hand may have; a decoder asks before it makes them.
+    most: how many rows the record at hand may have, and how many events and links; a decoder asks before it makes them. parts: events and links so far.
     """
 
     spans: Columns = field(default_factory=lambda: Columns(DECODED_SPANS))
@@ -116,6 +116,17 @@ class Rows:
     dropped: Counter[str] = field(default_factory=Counter)
     interned: dict[Hashable, int] = field(default_factory=dict)
     most: int = field(default_factory=lambda: limits.record_rows_max)
+    parts: int = 0
+
+    def begin(self, size: int) -> None:
+        """A record of `size` bytes comes next."""
+        self.most, self.parts = rows_max(size), 0
+
+    def check_parts(self, count: int) -> None:
+        """So many events and links more: a few hundred bytes each, which take two in the record. Raises DecodeError too_large."""
+        self.parts += count
+        if self.parts > self.most:
+            raise DecodeError("too_large", f"{self.parts} events and links or more in one record, which by its size may have {self.most}")
 
     def resource(self, attributes: Attributes, schema_url: str | None = None) -> int:
         """Add a resource; its number, for the rows' `resource`."""

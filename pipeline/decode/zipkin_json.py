@@ -35,6 +35,7 @@ def decode_zipkin_spans(spans: list[Any], record: int, rows: Rows) -> None:
             raise DecodeError("not_an_object", f"span {index} of the array is no JSON object")
         if "id" not in span or "traceId" not in span:
             raise DecodeError("malformed", f"span {index} of the array has no id or no traceId")
+        rows.check_parts(len(objects_of(span, "annotations")))
         put_span(v1_span(span) if _is_v1(span) else _v2(span), record, index, rows)
 
 

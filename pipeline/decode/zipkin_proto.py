@@ -42,6 +42,7 @@ def decode_zipkin_proto(value: bytes, record: int, rows: Rows) -> None:
     spans = parsed(_TYPES["ListOfSpans"], value, "Zipkin spans").spans
     check_rows(len(spans), rows.most)
     for index, span in enumerate(spans):
+        rows.check_parts(len(span.annotations))
         put_span(
             ZipkinSpan(
                 trace_id=span.trace_id.hex(),

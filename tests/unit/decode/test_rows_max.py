@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData, ResourceLogs, ScopeLogs
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
 from tests.batches import FIRST_OFFSET, records_of
 from tracebraid.pipeline.decode.registry import Crowded, decode
@@ -64,6 +65,53 @@ def test_a_record_of_more_rows_than_its_size_allows_is_a_reject_alone(name: str)
 def test_it_takes_no_more_memory_than_its_size_allows(name: str) -> None:
     encoding, made = BOMBS[name]
     value = made(100_000)
+    decode(records_of([LOG], encoding), kernels=False)
+    tracemalloc.start()
+    try:
+        assert decode(records_of([value], encoding), kernels=False).rejects.column("reason").to_pylist() == ["too_large"]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < max(limits.record_rows_any * limits.row_bytes, len(value) * limits.repetition_ratio_max)
+
+
+def otlp_spans(**parts: object) -> bytes:
+    span = Span(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=1, **parts)  # type: ignore[arg-type]
+    return TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])]).SerializeToString()
+
+
+# name → (encoding, a record of one span that has so many events or links)
+PARTS: dict[str, tuple[str, Callable[[int], bytes]]] = {
+    "events": ("auto", lambda count: otlp_spans(events=[Span.Event()] * count)),
+    "links": ("otlp_proto", lambda count: otlp_spans(links=[Span.Link()] * count)),
+    "events in JSON": ("auto", lambda count: spans_in_json(1).replace(b"{}", b'{"name":"a","events":[%s]}' % b",".join([b"{}"] * count))),
+    "links in JSON": ("otlp_json", lambda count: spans_in_json(1).replace(b"{}", b'{"links":[%s]}' % b",".join([b"{}"] * count))),
+    "logs of Jaeger": ("jaeger_proto", lambda count: b"\x1a\x01a" + b"\x4a\x00" * count),
+    "references of Jaeger": ("jaeger_proto", lambda count: b"\x1a\x01a" + b"\x22\x00" * count),
+    "references of Jaeger in JSON": ("jaeger_json", lambda count: b'{"spanId":"","references":[%s]}' % b",".join([b"{}"] * count)),
+    "annotations": ("zipkin_proto", lambda count: b"\x0a" + varint(2 * count) + b"\x52\x00" * count),
+    "annotations in JSON": ("zipkin_json", lambda count: b'[{"id":"1","traceId":"1","annotations":[%s]}]' % b",".join([b"{}"] * count)),
+}
+
+
+def varint(number: int) -> bytes:
+    return bytes([number & 0x7F | 0x80]) + varint(number >> 7) if number > 0x7F else bytes([number])
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_events_and_links_are_bounded_as_rows_are(name: str) -> None:
+    encoding, made = PARTS[name]
+    few, many = made(limits.record_rows_any), made(limits.record_rows_any + 1)
+    for kernels in (True, False):
+        decoded = decode(records_of([many, few, LOG, many], encoding), kernels=kernels)
+        rejected = {row["record"]: row["reason"] for row in decoded.rejects.to_pylist() if row["record"] != 2}
+        assert (rejected, sum(each.num_rows for each in (decoded.spans, decoded.walked) if each)) == ({0: "too_large", 3: "too_large"}, 1)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_they_take_no_more_memory_than_their_size_allows(name: str) -> None:
+    encoding, made = PARTS[name]
+    value = made(200_000)
     decode(records_of([LOG], encoding), kernels=False)
     tracemalloc.start()
     try:
