@@ -108,6 +108,17 @@ def test_events_and_links_are_bounded_as_rows_are(name: str) -> None:
         assert (rejected, sum(each.num_rows for each in (decoded.spans, decoded.walked) if each)) == ({0: "too_large", 3: "too_large"}, 1)
 
 
+def test_events_that_kernels_had_room_for_are_bounded_alike() -> None:
+    spans = [Span(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=1, events=[Span.Event()] * 1_000)] * 12
+    value = TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])]).SerializeToString()
+    records = records_of([value, otlp_spans(name="x" * 1_000_000)], "otlp_proto")
+    values = records.batch.column("value")
+    assert [walked.records.tolist() for walked in walk_records(values, may_be_walked(values), Scratch())] == [[True, True]]
+    for decoded in (decode(records), decode(records, kernels=False)):
+        assert [(row["record"], row["reason"]) for row in decoded.rejects.to_pylist()] == [(0, "too_large")]
+        assert decoded.rows_in == 2
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_they_take_no_more_memory_than_their_size_allows(name: str) -> None:
     encoding, made = PARTS[name]
