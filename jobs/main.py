@@ -48,7 +48,6 @@ class Jobs(click.Group):
         importlib.import_module("tracebraid.pipeline.kernel.environment").one_blas_thread()
         gc.disable()  # what is imported stays: looking through it again and again takes 0.05 s
         found: click.Command = importlib.import_module(f"tracebraid.jobs.{name}").command
-        gc.freeze()
         gc.enable()
         return found
 

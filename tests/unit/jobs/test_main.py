@@ -14,7 +14,7 @@ import click
 from tracebraid.jobs.main import tracebraid
 early = "numpy" in sys.modules
 tracebraid.get_command(click.Context(tracebraid), sys.argv[1])
-print(json.dumps([early, sorted(sys.modules), os.environ["OPENBLAS_NUM_THREADS"], gc.isenabled(), gc.get_freeze_count() > 10_000]))
+print(json.dumps([early, sorted(sys.modules), os.environ["OPENBLAS_NUM_THREADS"], gc.isenabled(), gc.get_freeze_count()]))
 """
 
 
@@ -25,7 +25,8 @@ def started(job: str, **variables: str) -> Any:
 
 def test_ingest_starts_with_what_a_lake_needs_and_one_thread_of_blas() -> None:
     early, modules, blas, collecting, frozen = started("ingest")
-    assert (early, LATER & set(modules), blas, collecting, frozen) == (False, set(), "1", True, True)
+    # Frozen, DuckDB's classes would be left at the end, and it says so on stderr.
+    assert (early, LATER & set(modules), blas, collecting, frozen) == (False, set(), "1", True, 0)
 
 
 def test_threads_of_blas_are_as_many_as_the_user_says() -> None:
