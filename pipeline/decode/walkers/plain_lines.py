@@ -11,6 +11,8 @@ from tracebraid.pipeline.decode.walkers.json_text import CLOSE, OPEN, unescaped
 from tracebraid.pipeline.decode.walkers.wire import Bytes, Number, is_utf8
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.line_heads import word_at
+from tracebraid.pipeline.kernel.texts import copy_bytes
 
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
@@ -50,7 +52,7 @@ def _is_text(data: Bytes, start: Number, stop: Number) -> bool:
     at, last = start, min(stop, start + _BLANKS_MAX)
     while at < last and (data[at] == 32 or data[at] == 9):
         at += 1
-    if at == last or data[at] <= 32 or data[at] >= 127 or data[at] in (123, 91, 34) or _is_word(data, start, stop, _GZIP):
+    if at == last or data[at] <= 32 or data[at] >= 127 or data[at] in (123, 91, 34) or word_at(data, start, stop, _GZIP):
         return False
     for place in range(start, stop):
         byte = data[place]
@@ -68,16 +70,6 @@ def _begins_with_digit(data: Bytes, at: Number) -> bool:
 
 
 @compiled
-def _is_word(data: Bytes, at: Number, stop: Number, word: bytes) -> bool:
-    if at + len(word) > stop:
-        return False
-    for place in range(len(word)):
-        if data[at + place] != word[place]:
-            return False
-    return True
-
-
-@compiled
 def _without_newline(data: Bytes, start: Number, stop: Number) -> Number:
     """Where a text ends without the one line end that runtimes leave on a line."""
     if stop > start and data[stop - 1] == 10:
@@ -88,7 +80,7 @@ def _without_newline(data: Bytes, start: Number, stop: Number) -> Number:
 @compiled
 def _may_be_cri(data: Bytes, start: Number, stop: Number) -> bool:
     for at in range(start, min(stop, start + _STREAM_BYTES)):
-        if data[at] == 32 and (_is_word(data, at, stop, _STDOUT) or _is_word(data, at, stop, _STDERR)):
+        if data[at] == 32 and (word_at(data, at, stop, _STDOUT) or word_at(data, at, stop, _STDERR)):
             return True
     return False
 
@@ -100,7 +92,7 @@ def _cri(data: Bytes, start: Number, stop: Number) -> tuple[Number, Number, Numb
     at = _time(data, start, stop)
     if at < 0:
         return left
-    kind = np.int64(STDOUT if _is_word(data, at, stop, _STDOUT) else STDERR if _is_word(data, at, stop, _STDERR) else NONE)
+    kind = np.int64(STDOUT if word_at(data, at, stop, _STDOUT) else STDERR if word_at(data, at, stop, _STDERR) else NONE)
     flag = at + len(_STDOUT)
     if kind == NONE or flag + 1 >= stop or data[flag] != 70 or data[flag + 1] != 32:
         return left
@@ -158,12 +150,10 @@ def write_values(data: Bytes, constants: Bytes, values: Ints, out: tuple[Bytes, 
             broken[value] = end < 0
             to = max(end, to)
         elif values[3 * value + V_FROM] == AS_IT_IS:
-            for place in range(length):
-                texts[np.uint64(to + place)] = data[np.uint64(start + place)]
+            copy_bytes(data, start, texts, to, length)
             to += length
         else:
-            for place in range(length):
-                texts[np.uint64(to + place)] = constants[np.uint64(start + place)]
+            copy_bytes(constants, start, texts, to, length)
             to += length
         ends[value + 1] = to
 

@@ -20,7 +20,7 @@ from tracebraid.pipeline.decode.walkers.gather import slices
 from tracebraid.pipeline.decode.walkers.memory import Scratch
 from tracebraid.pipeline.decode.walkers.object_rows import walk_json
 from tracebraid.pipeline.decode.walkers.wire import Bytes
-from tracebraid.pipeline.kernel.held import as_held, nothing
+from tracebraid.pipeline.kernel.held import as_held, no_pairs, nothing
 from tracebraid.pipeline.kernel.held import plain as plain_of
 from tracebraid.pipeline.kernel.lines import LINES
 from tracebraid.schemas.table import ATTRIBUTES, CODED, INT32, STRING
@@ -252,6 +252,5 @@ def _written_behind(frame: Frame) -> str | None:
 def _columns(rows: int) -> dict[str, pa.Array]:
     """The columns of LINES in which all have the same."""
     nulls = {field.name: nothing(rows, field.type) for field in LINES if field.type != ATTRIBUTES}
-    no_scope = pa.MapArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], STRING), pa.array([], STRING)).cast(ATTRIBUTES)
     zeros = {"record_index": pa.array(np.zeros(rows, np.int32)), "dropped_attributes_count": pa.array(np.zeros(rows, np.int64))}
-    return nulls | zeros | {"scope_attributes": no_scope}
+    return nulls | zeros | {"scope_attributes": no_pairs(rows, ATTRIBUTES)}
