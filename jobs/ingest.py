@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import click
-import pyarrow as pa
 import structlog
 
 from tracebraid.jobs.common import config_option, json_option, start
@@ -64,7 +63,6 @@ def command(config: str | None, *, as_json: bool, topics: tuple[str, ...], encod
         raise UsageError("no topic to read", "Give --topic NAME, or [[topics]] in the settings file")
     metrics, clock, stop = Metrics(), Clock(), threading.Event()
     heed_signals(stop)
-    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own pool keeps what a cycle freed: 526 MiB at the peak of a backlog instead of 438
     gc.freeze()  # decoding makes objects by the million, none in cycles: what is imported is not looked at again each time
     gc.set_threshold(GC_THRESHOLD)
     if settings.ingest.kernels and not is_kept():

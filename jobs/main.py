@@ -45,7 +45,7 @@ class Jobs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in JOBS:
             return None
-        importlib.import_module("tracebraid.pipeline.kernel.environment").one_blas_thread()
+        importlib.import_module("tracebraid.pipeline.kernel.environment").for_libraries()
         gc.disable()  # what is imported stays: looking through it again and again takes 0.05 s
         found: click.Command = importlib.import_module(f"tracebraid.jobs.{name}").command
         gc.enable()
