@@ -62,9 +62,8 @@ class Flow:
 
     def __init__(self, settings: Settings, lake: Lake, group: str, *, metrics: Metrics, clock: Clock, stream: bool) -> None:
         self.settings, self.lake, self.group, self.metrics, self.clock = settings, lake, group, metrics, clock
-        self.totals, self.schemas = Totals(), Schemas(settings.schema_registry, clock)
+        self.totals, self.schemas, self.cycle, self.closed_bytes = Totals(), Schemas(settings.schema_registry, clock), OpenCycle(), 0
         self.progress: dict[Partition, Progress] = {}
-        self.cycle, self.closed_bytes = OpenCycle(), 0
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
@@ -109,11 +108,12 @@ class Flow:
 
         def hold(made: Transformed) -> None:
             if made.records.first_offset >= progress.lake_next:
-                self.metrics.count_read(made.records, made.decoded, made.rows)
                 self.cycle.add(made.records, made.decoded, made.rows, progress.held, progress.lake_next)
 
         for piece in records.cut(progress.lake_next, progress.stream_next):
             for made in self._transform.pieces(self.schemas.given(piece), self.clock.unix_micro(), hold):
+                if made.records.first_offset >= progress.lake_next:
+                    self.metrics.count_read(made.records, made.decoded, made.rows)
                 if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
                     self.stream.add(made.records, made.rows)
                 yield

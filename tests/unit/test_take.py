@@ -44,8 +44,14 @@ def test_a_record_that_the_open_cycle_cannot_take_is_a_reject(tmp_path: Path, mo
         return _not_held(batch, held)
 
     monkeypatch.setattr(cycle, "_not_held", fragile)
-    totals, _ = loaded(tmp_path, lines(20))
+    totals, lake = loaded(tmp_path, lines(20))
     assert {name: totals[name] for name in ("records", "logs", "rejects", "dropped")} == {"records": 20, "logs": 19, "rejects": 1, "dropped": 0}
+    metrics = Metrics()
+    flow = Flow(Settings(lake=lake.url), lake, "group", metrics=metrics, clock=Clock(), stream=False)
+    flow.begin(PARTITION, Held(FIRST_OFFSET), None)
+    assert sum(1 for _ in flow.take(records_of(lines(20).splitlines()))) > 1
+    records_in = metrics.registry.get_sample_value("tracebraid_records_in_total", {"topic": PARTITION.topic, "partition": str(PARTITION.number)})
+    assert (records_in, flow.cycle.records) == (20, 20)  # each is counted once, however often it was tried
 
 
 def test_a_cycle_that_is_full_is_committed_before_the_rest_of_a_batch_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
