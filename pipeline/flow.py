@@ -67,7 +67,7 @@ class Flow:
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
-        self.last_lake_s, self._aside, self._transform = clock.monotonic_s(), ThreadPoolExecutor(1, "encode"), Transform(settings)
+        self.last_lake_s, self._aside, self.transform = clock.monotonic_s(), ThreadPoolExecutor(1, "encode"), Transform(settings)
 
     @property
     def records_read(self) -> int:
@@ -108,12 +108,12 @@ class Flow:
 
         def hold(made: Transformed) -> None:
             if made.records.first_offset >= progress.lake_next:
-                self.cycle.add(made.records, made.decoded, made.rows, progress.held, progress.lake_next)
+                self.cycle.add(made.records, made.dropped, made.rows, progress.held, progress.lake_next)
 
         for piece in records.cut(progress.lake_next, progress.stream_next):
-            for made in self._transform.pieces(self.schemas.given(piece), self.clock.unix_micro(), hold):
+            for made in self.transform.pieces(self.schemas.given(piece), self.clock.unix_micro(), hold):
                 if made.records.first_offset >= progress.lake_next:
-                    self.metrics.count_read(made.records, made.decoded, made.rows)
+                    self.metrics.count_read(made.records, made.dropped, made.rows, made.fault)
                 if self.stream is not None and self.streaming and made.records.first_offset >= progress.stream_next:
                     self.stream.add(made.records, made.rows)
                 yield
@@ -236,7 +236,7 @@ class Ingest:
             found = self.source.poll(limits.poll_wait_s)
             self._no_doubt()
             self.starter.again()
-            for records in self._before_gaps(found):
+            for records in self.flow.transform.together(self._before_gaps(found), self.clock.unix_micro()):
                 for _ in (taken for piece in pieces(records, kernels=self.settings.ingest.kernels) for taken in self.flow.take(piece)):
                     self.flow.encode_ahead()
                     if self.flow.lake_due():

@@ -7,10 +7,14 @@ Hostile bytes stop in decode. What is behind it is ours alone, and should never 
 halved until those are alone: they become rejects of reason `internal_error` with their bytes, all others keep their rows, and the partition moves on. Each
 piece is transformed by itself, so its account holds as any batch's. What is not of a record (no memory, no files, settings) ends the process as ever.
 A batch whose records are too many rows to be made one by one at once is cut, too.
+
+What a batch costs however small it is, some ten milliseconds, many partitions and short polls would pay again and again. So what a poll brought of one topic is
+decoded and normalized at once, where it is spans, or walkers read it: both look at one record at a time, so no partition's line can become part of another's.
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from traceback import extract_tb
 
@@ -19,9 +23,9 @@ import structlog
 from tracebraid.pipeline.decode.registry import Crowded, Scratch, decode, refuse
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
-from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
+from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
-from tracebraid.pipeline.normalize.batch import normalize
+from tracebraid.pipeline.normalize.batch import normalize, normalize_together
 from tracebraid.pipeline.redact.rows import redact
 
 log = structlog.get_logger()
@@ -29,11 +33,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """Records, and what became of them."""
+    """Records, and what became of them: rows_in = rows + dropped. dropped, fault: as in Decoded."""
 
     records: Records
-    decoded: Decoded
     rows: Normalized
+    rows_in: int
+    dropped: Counter[str]
+    fault: str = ""
 
 
 class Transform:
@@ -42,6 +48,44 @@ class Transform:
     def __init__(self, settings: Settings, *, kernels: bool = True) -> None:
         self.settings, self.kernels = settings, kernels and settings.ingest.kernels
         self._scratch, self._told = Scratch(), set[tuple[str, str]]()
+        self._made: dict[Partition, Transformed] = {}
+        self._apart: dict[str, int] = {}
+
+    def together(self, found: Sequence[Records], now_us: int) -> Sequence[Records]:
+        """`found`, of one poll. What it brought of several partitions is decoded and normalized, topic by topic: pieces() hands it out for Records that are as
+        they were here. What cannot be had so is left to pieces(), and its topic for a while."""
+        self._made.clear()
+        topics = dict[tuple[str, str, str], list[Records]]()
+        for records in found if self.kernels else ():
+            topics.setdefault((records.partition.topic_id, records.encoding, records.tenant), []).append(records)
+        for parts in topics.values():
+            topic = parts[0].partition.topic_id
+            self._apart[topic] = max(0, self._apart.get(topic, 0) - 1)
+            if len(parts) == 1 or self._apart[topic] or sum(part.batch.nbytes for part in parts) > limits.record_bytes_max:
+                continue
+            made = self._together(sorted(parts, key=lambda part: part.partition), now_us)
+            self._made |= {each.records.partition: each for each in made}
+            if not made and sum(part.batch.nbytes for part in parts) >= limits.kernel_bytes_min:
+                self._apart[topic] = limits.apart_polls
+        return found
+
+    def _together(self, parts: list[Records], now_us: int) -> "list[Transformed]":
+        """Nothing where a log is left to the reference decoders, which look at several records; where a record is no row or has something odd, which is counted
+        by partition; or where ours fails."""
+        records = Records.together(parts)
+        try:
+            decoded = decode(records, scratch=self._scratch, together=limits.batch_rows_max)
+            if decoded.fault or decoded.logs.num_rows or decoded.rejects.num_rows or decoded.dropped:
+                return []
+            rows = normalize_together(records, decoded, now_us=now_us, tenant_header=self.settings.ingest.tenant_header, formats=self.settings.formats)
+            return [
+                Transformed(part, redact(each, self.settings), each.spans.num_rows + each.logs.num_rows, Counter())
+                for part, each in zip(parts, rows or [], strict=bool(rows))
+            ]
+        except Exception as error:
+            if not (isinstance(error, Crowded) or _is_of_a_record(error)):
+                raise
+            return []
 
     def pieces(self, records: Records, now_us: int, into: "Callable[[Transformed], None]" = lambda _: None) -> Iterator[Transformed]:
         """One piece, `records` itself, unless something of ours fails. `now_us`: see normalize. `into`: takes each piece, or raises and has taken nothing;
@@ -50,8 +94,7 @@ class Transform:
         while left:
             piece = left.pop()
             try:
-                decoded = decode(piece, kernels=self.kernels, scratch=self._scratch, together=limits.batch_rows_max)
-                made = Transformed(piece, decoded, self._rows(piece, decoded, now_us))
+                made = self._of_together(piece) or self._made_of(piece, now_us)
                 into(made)
             except Crowded as crowded:
                 left += _cut(piece, crowded.record)
@@ -65,14 +108,22 @@ class Transform:
                     left += _cut(piece, rows // 2)
                     continue
                 self._tell(piece, error)
-                decoded = refuse(piece, f"{type(error).__name__}: {error}")
-                made = Transformed(piece, decoded, self._rows(piece, decoded, now_us))
+                made = self._with_rows(piece, refuse(piece, f"{type(error).__name__}: {error}"), now_us)
                 into(made)
             yield made
 
-    def _rows(self, records: Records, decoded: Decoded, now_us: int) -> Normalized:
+    def _of_together(self, records: Records) -> Transformed | None:
+        """What together() made of these very records; once, for where a sink refuses it they are made anew, in halves."""
+        made = self._made.pop(records.partition, None)
+        return made if made and made.records.batch is records.batch else None
+
+    def _made_of(self, records: Records, now_us: int) -> Transformed:
+        return self._with_rows(records, decode(records, kernels=self.kernels, scratch=self._scratch, together=limits.batch_rows_max), now_us)
+
+    def _with_rows(self, records: Records, decoded: Decoded, now_us: int) -> Transformed:
         settings = self.settings
-        return redact(normalize(records, decoded, now_us=now_us, tenant_header=settings.ingest.tenant_header, formats=settings.formats), settings)
+        rows = normalize(records, decoded, now_us=now_us, tenant_header=settings.ingest.tenant_header, formats=settings.formats)
+        return Transformed(records, redact(rows, settings), decoded.rows_in, decoded.dropped, decoded.fault)
 
     def _tell(self, records: Records, error: Exception) -> None:
         """Once for each kind of fault and place of it, with the way there; what the exception says may repeat the record, and stays with the reject."""

@@ -185,7 +185,7 @@ def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], Texts | Non
         if records.encoding != "auto":
             kinds *= kinds == _KINDS[records.encoding]
             objects *= records.encoding == "json"
-        found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch)]
+        found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch, records.firsts)]
         objects *= kinds != JSON
         logs = walk_json(values, objects, scratch)
         if logs:

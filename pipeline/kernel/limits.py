@@ -63,6 +63,7 @@ poll_wait_s = 0.1
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 16 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+apart_polls = 100  # in which a topic's partitions are decoded one by one, after one in which they could not be at once
 batch_rows_max = 100_000  # read one by one, of several records at once: what is beyond them is decoded apart
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too
 kernel_bytes_min = 16 * KIB  # smaller batches cost the reference decoders less than the kernels, which make some hundred arrays of each

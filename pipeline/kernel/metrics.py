@@ -1,10 +1,12 @@
 """The numbers that tracebraid says of itself, as Prometheus metrics in a registry of their own."""
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
+from tracebraid.pipeline.kernel.records import Normalized, Records
 
 log = structlog.get_logger()
 
@@ -80,13 +82,13 @@ class Metrics:
         self.unobserved.set(unobserved)
         self.unmeasured.set(failed)
 
-    def count_read(self, records: Records, decoded: Decoded, normalized: Normalized) -> None:
+    def count_read(self, records: Records, dropped: Mapping[str, int], normalized: Normalized, fault: str) -> None:
         """What is counted as it is read, and so again where it is read again; `rows` counts what was committed."""
-        self.count_fault(decoded.fault)
+        self.count_fault(fault)
         topic = records.partition.topic
         self.records_in.labels(topic, records.partition.number).inc(records.batch.num_rows)
         self.read_ms[topic, str(records.partition.number)] = records.batch.column("kafka_time_ms")[-1].as_py()
-        for reason, count in decoded.dropped.items():
+        for reason, count in dropped.items():
             self.dropped.labels(topic, reason).inc(count)
         for counted in normalized.rejects.column("reason").value_counts().to_pylist():
             self.rejected.labels(topic, counted["values"]).inc(counted["counts"])

@@ -5,10 +5,11 @@ Rows are Arrow batches; these carry them, with what is known of the whole batch.
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,6 +41,7 @@ class Records:
     """Records of one partition in the order of their offsets. `batch`: schemas.records.RECORDS. `encoding`, `tenant`: as configured.
 
     schemas: Avro schemas by the ids that frames of the records name, as far as a registry has given them.
+    firsts, numbers: of records of several partitions, the first record of each but the first, and each one's partition; then `partition` is the first's.
     """
 
     partition: Partition
@@ -47,6 +49,15 @@ class Records:
     encoding: str = "auto"
     tenant: str = ""
     schemas: Mapping[int, str] = field(default_factory=dict)
+    firsts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: pa.Int32Array | None = None
+
+    @classmethod
+    def together(cls, parts: "Sequence[Records]") -> "Records":
+        """Records of several partitions of one topic, in the order of their numbers, as one batch; two at least. It has no offset of its own."""
+        sizes = [part.batch.num_rows for part in parts]
+        numbers = pa.array(np.repeat(np.array([part.partition.number for part in parts], np.int32), sizes))
+        return replace(parts[0], batch=pa.concat_batches([part.batch for part in parts]), firsts=np.cumsum(sizes[:-1]), numbers=numbers)
 
     @property
     def first_offset(self) -> int:

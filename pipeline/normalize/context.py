@@ -62,7 +62,7 @@ class Context:
             "kafka_cluster": constant(partition.cluster, rows),
             "kafka_topic": constant(partition.topic, rows),
             "kafka_topic_id": constant(partition.topic_id, rows),
-            "kafka_partition": pa.repeat(pa.scalar(partition.number, INT32), rows),
+            "kafka_partition": pa.repeat(pa.scalar(partition.number, INT32), rows) if self.records.numbers is None else self.records.numbers.take(record),
             "kafka_offset": self.offsets.take(record),
             "record_index": record_index,
             "kafka_time": self.row_kafka_us(record).cast(TIMESTAMP),

@@ -6,6 +6,7 @@ In: arrays of nanoseconds or microseconds since 1970. Out: columns and verdicts.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel import limits
@@ -18,11 +19,18 @@ _DAY_US = 86_400 * _SECOND_US
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """day: date32, the partition column. skewed: bool, the event time is implausible. plausible_us: the range of the others, None without one."""
+    """day: date32, the partition column. skewed: bool, the event time is implausible. event_us: microseconds since 1970. plausible: those that are so, and
+    the row's own."""
 
     day: pa.Date32Array
     skewed: pa.BooleanArray
-    plausible_us: tuple[int, int] | None
+    event_us: npt.NDArray[np.int64]
+    plausible: npt.NDArray[np.bool_]
+
+    def range_us(self, start: int, end: int) -> tuple[int, int] | None:
+        """The earliest and the latest plausible time of these rows, None without one."""
+        times = self.event_us[start:end][self.plausible[start:end]]
+        return (int(times.min()), int(times.max())) if len(times) else None
 
 
 def exact_nanos(unix_nano: pa.UInt64Array) -> tuple[pa.Int64Array, pa.BooleanArray]:
@@ -56,5 +64,4 @@ def place(event_us: pa.Int64Array, kafka_us: pa.Int64Array, now_us: int) -> Plac
     near = (ahead >= -limits.partition_behind_s * _SECOND_US) & (ahead <= limits.partition_ahead_s * _SECOND_US)
     day = pa.array((np.where(near, event, kafka) // _DAY_US).astype(np.int32)).view(DATE)
     _, skewed = measured(event, kafka, now_us)
-    plausible = event[present & ~skewed]
-    return Placed(day, pa.array(skewed), (int(plausible.min()), int(plausible.max())) if len(plausible) else None)
+    return Placed(day, pa.array(skewed), event, present & ~skewed)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tracebraid.pipeline.kernel.event_time import kafka_micros
 from tracebraid.pipeline.kernel.held import take_rows
 from tracebraid.pipeline.kernel.limits import MIB
-from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
+from tracebraid.pipeline.kernel.records import Normalized, Partition, Records
 from tracebraid.pipeline.kernel.settings import IngestSettings
 from tracebraid.pipeline.store.ledger import Cycle, Held, Interval
 
@@ -52,8 +52,8 @@ class OpenCycle:
     def is_full(self, bounds: IngestSettings) -> bool:
         return self.bytes >= bounds.flush_mib * MIB or 0 < bounds.flush_records <= self.records
 
-    def add(self, records: Records, decoded: Decoded, normalized: Normalized, held: Held, next_offset: int) -> None:
-        """Take the rows of one batch. `held`: the partition's ledger; `next_offset`: where its open interval would begin.
+    def add(self, records: Records, dropped: Counter[str], normalized: Normalized, held: Held, next_offset: int) -> None:
+        """Take the rows of one batch. `dropped`: by reason, what is no row. `held`: the partition's ledger; `next_offset`: where its open interval would begin.
 
         Rows that a table ahead of `intervals` holds already keep the verdict they got first and are not taken again. Where it raises, it has taken nothing:
         what may fail comes before the first change.
@@ -61,9 +61,9 @@ class OpenCycle:
         part = self._open.get(records.partition) or _Open(held, next_offset, next_offset)
         since, behind = part.next_offset, records.next_offset
         rests = {table: _not_held(batch, held) for table, batch in (("spans", normalized.spans), ("logs", normalized.logs), ("rejects", normalized.rejects))}
-        size = sum(rest.get_total_buffer_size() for rest in rests.values() if rest.num_rows)
+        size = sum(rest.nbytes for rest in rests.values() if rest.num_rows)
         # From the interval's start: their record may be gone from the topic.
-        counts = Counter({table: rest.num_rows for table, rest in rests.items()} | {"dropped": decoded.dropped.total()})
+        counts = Counter({table: rest.num_rows for table, rest in rests.items()} | {"dropped": dropped.total()})
         counts.update(table for (offset, _), table in held.ahead.items() if since <= offset < behind)
         clock_skewed = sum(count for (what, _), count in normalized.counted.items() if what == "clock_skew")
         times = kafka_micros(records.batch.column("kafka_time_ms").to_numpy())
@@ -85,7 +85,7 @@ class OpenCycle:
         """Drop what one partition holds: its owner is another consumer now, and replays it."""
         part = self._open.pop(partition, None)
         if part:
-            self.bytes -= sum(batch.get_total_buffer_size() for batches in part.batches.values() for batch in batches)
+            self.bytes -= sum(batch.nbytes for batches in part.batches.values() for batch in batches)
             self.records -= part.records_in
 
     def close(self, group: str, decoder_version: int) -> Cycle:

@@ -77,7 +77,7 @@ def _portions(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
     portions: list[list[pa.RecordBatch]] = []
     held = 0
     for batch in batches:
-        size = batch.get_total_buffer_size()
+        size = batch.nbytes
         if not portions or held + size > encoded_bytes_max:
             portions.append([])
             held = 0

@@ -54,12 +54,12 @@ def outcome(pieces: list[Transformed]) -> tuple[list[Any], list[Any], int]:
     offsets = [offset for each in pieces for offset in each.records.batch.column("kafka_offset").to_pylist()]
     assert offsets == list(range(FIRST_OFFSET, FIRST_OFFSET + len(offsets)))
     for each in pieces:
-        assert each.decoded.rows_in == each.rows.spans.num_rows + each.rows.logs.num_rows + each.rows.rejects.num_rows + each.decoded.dropped.total()
+        assert each.rows_in == each.rows.spans.num_rows + each.rows.logs.num_rows + each.rows.rejects.num_rows + each.dropped.total()
     logs = [(row["kafka_offset"] - FIRST_OFFSET, row["body"]) for each in pieces for row in each.rows.logs.to_pylist()]
     rejects = [
         (row["kafka_offset"] - FIRST_OFFSET, row["reason"], row["message"], row["record_value"]) for each in pieces for row in each.rows.rejects.to_pylist()
     ]
-    return logs, rejects, sum(each.decoded.dropped.total() for each in pieces)
+    return logs, rejects, sum(each.dropped.total() for each in pieces)
 
 
 def breaking(monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]) -> None:
@@ -128,7 +128,7 @@ def test_each_kind_of_fault_is_told_once() -> None:
 def test_they_are_counted_among_the_rejects_by_their_reason() -> None:
     metrics = Metrics()
     for each in made(values_of(8, {1, 5})):
-        metrics.count_read(each.records, each.decoded, each.rows)
+        metrics.count_read(each.records, each.dropped, each.rows, each.fault)
     rejected = {"topic": "telemetry", "reason": "internal_error"}
     assert metrics.registry.get_sample_value("tracebraid_rejected_total", rejected) == 2
     assert metrics.registry.get_sample_value("tracebraid_records_in_total", {"topic": "telemetry", "partition": "3"}) == 8

@@ -14,7 +14,7 @@ from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.groups import WALKED, walk
 from tracebraid.pipeline.decode.walkers.json_text import OPEN
 from tracebraid.pipeline.decode.walkers.log_rows import log_rows
-from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Memory, Scratch
+from tracebraid.pipeline.decode.walkers.memory import LOGS, SPANS, Ints, Memory, Scratch
 from tracebraid.pipeline.decode.walkers.otlp_json import STACK, as_protobuf, begins_otlp
 from tracebraid.pipeline.decode.walkers.shared import Shared
 from tracebraid.pipeline.decode.walkers.span_rows import span_rows
@@ -28,6 +28,7 @@ NEITHER, PROTOBUF, JSON = range(3)  # what a record may be
 _FIRST = 0x0A  # the tag of resource_spans and resource_logs
 _BYTES_MAX = limits.record_bytes_max
 _ROWS = {SPANS: span_rows, LOGS: log_rows}
+_ONE = np.empty(0, np.int64)  # partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,10 @@ def _note_kinds(data: Bytes, starts: Starts, kinds: Bytes) -> None:
                 kinds[record] = JSON
 
 
-def walk_records(values: pa.BinaryArray, kinds: Bytes, scratch: Scratch) -> list[Walked]:
-    """`kinds`: as may_be_walked() says, or NEITHER. A record holds one signal: those that are no spans are tried as logs, which costs a look."""
+def walk_records(values: pa.BinaryArray, kinds: Bytes, scratch: Scratch, firsts: Ints = _ONE) -> list[Walked]:
+    """`kinds`: as may_be_walked() says, or NEITHER. A record holds one signal: those that are no spans are tried as logs, which costs a look.
+
+    `firsts`: of several partitions, the first record of each but the first; rows of one are not put among another's."""
     if not kinds.any():
         return []
     data, starts = bytes_of(values)
@@ -80,7 +83,7 @@ def walk_records(values: pa.BinaryArray, kinds: Bytes, scratch: Scratch) -> list
     if (kinds == JSON).any():
         data, starts = _all_as_protobuf(data, starts, left)
     for signal in (SPANS, LOGS):
-        walked = _walk_signal(data, starts, left, scratch, signal) if left.any() else None
+        walked = _walk_signal((data, starts), left, scratch, signal, firsts) if left.any() else None
         if walked:
             found.append(walked)
             left[walked.records] = NEITHER
@@ -94,7 +97,8 @@ def _all_as_protobuf(data: Bytes, starts: Starts, kinds: Bytes) -> tuple[Bytes, 
     return _not_to_be_written(out[: out_starts[-1]]), out_starts
 
 
-def _walk_signal(data: Bytes, starts: Starts, wanted: Bytes, scratch: Scratch, signal: int) -> Walked | None:
+def _walk_signal(held: tuple[Bytes, Starts], wanted: Bytes, scratch: Scratch, signal: int, firsts: Ints) -> Walked | None:
+    data, starts = held
     while True:
         marks = wanted.copy()
         memory = _walked(data, starts, marks, scratch, signal)
@@ -104,7 +108,7 @@ def _walk_signal(data: Bytes, starts: Starts, wanted: Bytes, scratch: Scratch, s
         shared = Shared(memory, data)
         broken |= shared.broken
         if not broken:
-            return Walked(signal, _ROWS[signal](memory, data, spelled, shared), shared.resources(), marks == WALKED)
+            return Walked(signal, _ROWS[signal](memory, data, spelled, shared, firsts), shared.resources(), marks == WALKED)
         wanted = wanted.copy()
         wanted[list(broken)] = NEITHER  # their values are none, or nest too deep: the others are walked as if these had not been there
 

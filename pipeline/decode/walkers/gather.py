@@ -4,6 +4,7 @@ In: the bytes that were walked, and where things lie in them, the order that row
 stay where they are. Never: a look at a text.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tracebraid.schemas.table import CODED, INT32, STRING
 
 Offsets = npt.NDArray[np.int32]
 Words = npt.NDArray[np.uint64]
+Parts = tuple[Ints, Ints]  # the record of each row, ascending; the first record of each part but the first
 Sources = tuple[Bytes, Bytes, Bytes]  # the walked bytes, digits, values that Python spelled
 _HALF = 32  # bits
 _INLINE = 12  # bytes that a view holds itself
@@ -59,11 +61,19 @@ def slices(data: Bytes, starts: Ints, lengths: Ints) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(starts), pa.py_buffer(ends), pa.py_buffer(out))
 
 
-def by_id(data: Bytes, starts: Ints) -> Ints:
+def by_id(data: Bytes, starts: Ints, parts: Parts) -> Ints:
     """The order of rows by the first eight bytes of their ids; absent ones last."""
     keys = np.empty(len(starts), np.uint64)
     _prefixes(data, starts, keys)
-    return np.argsort(keys, kind="stable")
+    return _ordered(keys, parts)
+
+
+def _ordered(keys: Words, parts: Parts) -> Ints:
+    records, firsts = parts
+    if not len(firsts):
+        return np.argsort(keys, kind="stable")
+    edges = [0, *np.searchsorted(records, firsts).tolist(), len(keys)]
+    return np.concatenate([start + np.argsort(keys[start:end], kind="stable") for start, end in itertools.pairwise(edges)])
 
 
 @compiled
@@ -88,11 +98,11 @@ def _first_digits(ids: Words, starts: Ints, out: Words) -> None:
         out[row] = key
 
 
-def by_first_digits(ids: Words, starts: Ints) -> Ints:
+def by_first_digits(ids: Words, starts: Ints, parts: Parts) -> Ints:
     """The order of rows by the first eight digits of their trace ids; absent ones last."""
     keys = np.empty(len(starts), np.uint64)
     _first_digits(ids, starts, keys)
-    return np.argsort(keys, kind="stable")
+    return _ordered(keys, parts)
 
 
 @compiled

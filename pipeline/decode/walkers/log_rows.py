@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tracebraid.pipeline.decode.walkers import memory as m
 from tracebraid.pipeline.decode.walkers.gather import by_id, coded, hexed, maps, texts_of, views
-from tracebraid.pipeline.decode.walkers.memory import Memory
+from tracebraid.pipeline.decode.walkers.memory import Ints, Memory
 from tracebraid.pipeline.decode.walkers.shared import Shared, keys_of
 from tracebraid.pipeline.decode.walkers.wire import Bytes
 from tracebraid.pipeline.kernel.held import take
@@ -16,10 +16,10 @@ from tracebraid.schemas.records import WALKED_LOGS
 from tracebraid.schemas.table import STRING
 
 
-def log_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa.RecordBatch:
-    """In the order of trace ids, as files are written; those without one come last."""
+def log_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared, firsts: Ints) -> pa.RecordBatch:
+    """In the order of trace ids, as files are written; those without one come last. `firsts`: see walk_records."""
     rows = memory.rows
-    order = by_id(data, rows[m.R_TRACE])
+    order = by_id(data, rows[m.R_TRACE], (rows[m.R_RECORD], firsts))
     buffers = [pa.py_buffer(data), pa.py_buffer(memory.digits.copy()), pa.py_buffer(spelled)]
 
     def texts(column: int, kind: int) -> pa.DictionaryArray:

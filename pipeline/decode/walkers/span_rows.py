@@ -33,10 +33,12 @@ from tracebraid.schemas.spans import EVENT, LINK
 from tracebraid.schemas.table import CODED, INT32, INT64, STRING
 
 
-def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared) -> pa.RecordBatch:
-    """In the order of trace ids: files are written in it, and a file's batches are then read side by side, not here and there."""
+def span_rows(memory: Memory, data: Bytes, spelled: bytes, shared: Shared, firsts: Ints) -> pa.RecordBatch:
+    """In the order of trace ids: files are written in it, and a file's batches are then read side by side, not here and there.
+
+    `firsts`: see walk_records."""
     rows, keys = memory.rows, keys_of(memory, data)
-    order = by_first_digits(memory.ids, rows[m.R_TRACE])
+    order = by_first_digits(memory.ids, rows[m.R_TRACE], (rows[m.R_RECORD], firsts))
     sources = data, memory.digits, np.frombuffer(spelled, np.uint8)
 
     def texts(column: int, kind: int) -> pa.DictionaryArray:

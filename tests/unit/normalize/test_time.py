@@ -37,7 +37,7 @@ def test_skew(ahead_s: int, skewed: bool) -> None:
     event = KAFKA_US + ahead_s * SECOND
     placed = place(pa.array([event]), pa.array([KAFKA_US]), KAFKA_US)
     assert placed.skewed.to_pylist() == [skewed]
-    assert placed.plausible_us == (None if skewed else (event, event))
+    assert placed.range_us(0, len(placed.event_us)) == (None if skewed else (event, event))
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_a_row_without_a_time_has_the_kafka_day_and_no_say_in_the_range() -> Non
     placed = place(pa.array([None, KAFKA_US - 5, KAFKA_US - 9, 2**60], pa.int64()), pa.array([KAFKA_US] * 4), KAFKA_US)
     assert placed.day.to_pylist() == [date(2023, 11, 14)] * 4
     assert placed.skewed.to_pylist() == [False, False, False, True]
-    assert placed.plausible_us == (KAFKA_US - 9, KAFKA_US - 5)
+    assert placed.range_us(0, len(placed.event_us)) == (KAFKA_US - 9, KAFKA_US - 5)
 
 
 def test_no_rows() -> None:
     placed = place(pa.array([], pa.int64()), pa.array([], pa.int64()), KAFKA_US)
-    assert (len(placed.day), placed.plausible_us) == (0, None)
+    assert (len(placed.day), placed.range_us(0, len(placed.event_us))) == (0, None)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,6 @@ def test_what_lies_in_the_future_is_skewed_whatever_kafka_says_and_moves_no_wate
     event = None if event_s is None else KAFKA_US + event_s * SECOND
     placed = place(pa.array([event], pa.int64()), pa.array([KAFKA_US + kafka_s * SECOND]), KAFKA_US)
     assert placed.skewed.to_pylist() == [skewed]
-    assert placed.plausible_us == (None if skewed or event is None else (event, event))
+    assert placed.range_us(0, len(placed.event_us)) == (None if skewed or event is None else (event, event))
     unknown = place(pa.array([KAFKA_US + YEAR_S * SECOND]), pa.array([KAFKA_US + YEAR_S * SECOND]), 0)  # nobody knows the present
     assert unknown.skewed.to_pylist() == [False]

@@ -123,7 +123,7 @@ def test_what_was_changed_is_counted_by_rule() -> None:
     assert made.redacted == Counter({"drop:g*": 5, "hash:user": 5, "hash:service.name": 5, "email": 5})
     assert {service[:5] for _, service in made.counted} == {"hmac:"}
     metrics, records = Metrics(), records_of(values)
-    metrics.count_read(records, decode(records), made)
+    metrics.count_read(records, decode(records).dropped, made, "")
     assert metrics.registry.get_sample_value("tracebraid_redacted_total", {"topic": "telemetry", "rule": "email"}) == 5
 
 

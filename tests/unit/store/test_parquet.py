@@ -99,7 +99,7 @@ def test_a_name_is_never_written_twice(tmp_path: Path) -> None:
 def test_rows_of_more_than_a_column_holds_are_several_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrow's offsets end at 2 GiB, and so did ingest, at each try to encode the cycle anew."""
     batches = [span_rows([*traces]) for traces in ("db", "ca", "f", "e")]
-    size = max(batch.get_total_buffer_size() for batch in batches)
+    size = max(batch.nbytes for batch in batches)
     for most, expected in ((4 * size, ["abcdef"]), (2 * size, ["abcd", "ef"]), (1, ["bd", "ac", "f", "e"])):
         monkeypatch.setattr(parquet, "encoded_bytes_max", most)
         encoded = encode_rows(SPANS, batches)
