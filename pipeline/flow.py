@@ -10,20 +10,20 @@ only inside the transaction that carries rejects, partial windows and watermarks
 1. Start. When a partition is assigned, read both ledgers and go on from the lower one. Without any ledger, resolve the configured
    start to an offset and write it to both ledgers, the lake's first, before the first read. Skipped: a crash before the first commit
    would start elsewhere ('latest' has moved), and the records between are lost.
-2. Read. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
+2. Read, what little comes until 5 is due. A batch is cut at both ledgers, so that each piece is wholly new to a sink or wholly held by it. Skipped: rows twice.
 3. decode, normalize, redact (transform.py): pure. rows in = kept + rejected + dropped; a record over which ours fails, up to the open cycle's taking it, is a
    reject, alone. No sink sees a row that is not redacted.
-4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is
-   encoded aside first, while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written.
-   Swapped (intervals first): a crash in between would leave rows that no table has, behind a ledger that says they are held.
+4. Lake: logs, spans, rejects, then intervals, each with the next offsets inside its commit; when a cycle is large or old enough. It is encoded aside first,
+   while reading and 5 go on, on another core: alerts do not wait for Parquet. No ledger is looked at there, nothing is written. Swapped (intervals first): a
+   crash in between would leave rows that no table has, behind a ledger that says they are held.
 5. Stream: one transaction with rejects, partial windows, rows if wanted, watermarks (how far each partition has come, for detect) and the group's offsets.
    Split: rejects twice (offsets last) or never (offsets first).
 
 A crash anywhere replays from the lower ledger and each sink drops what it holds; so the order of 4 and 5 loses nothing.
-When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped. After any doubt (an
-owner that came between, a transaction without an answer) nothing more is committed: go to 1. While the storage fails in a way that may
-pass, the closed cycle is kept and given to the lake again, and partitions are paused: nothing is read, but the group stays alive.
-While transactions fail again and again, the lake goes on alone; the stream is tried ever more seldom, from its own ledger on.
+When a partition is revoked, its open cycle is committed before the call returns; when it is lost, the cycle is dropped. After any doubt (an owner that came
+between, a transaction without an answer) nothing more is committed: go to 1. While the storage fails in a way that may pass, the closed cycle is kept and given
+to the lake again, and partitions are paused: nothing is read, but the group stays alive. While transactions fail again and again, the lake goes on alone; the
+stream is tried ever more seldom, from its own ledger on.
 """
 
 import threading
@@ -62,8 +62,8 @@ class Flow:
 
     def __init__(self, settings: Settings, lake: Lake, group: str, *, metrics: Metrics, clock: Clock, stream: bool) -> None:
         self.settings, self.lake, self.group, self.metrics, self.clock = settings, lake, group, metrics, clock
-        self.totals, self.schemas, self.cycle, self.closed_bytes = Totals(), Schemas(settings.schema_registry, clock), OpenCycle(), 0
-        self.progress: dict[Partition, Progress] = {}
+        self.totals, self.schemas, self.progress = Totals(), Schemas(settings.schema_registry, clock), dict[Partition, Progress]()
+        self.cycle, self.closed_bytes = OpenCycle(), 0
         self.closed: Cycle | None = None  # what the lake is to take next, given again until it does
         self.stream = OpenStream(settings.stream, group, settings.normalized) if stream else None
         self.streaming = True  # false while transactions fail again and again: the lake goes on alone, and the stream is read later
@@ -129,7 +129,6 @@ class Flow:
 
     def flush_lake(self) -> None:
         """Close the open cycle if none is, and commit it. On a transient TracebraidError it is kept, and the next call gives the lake the same one again.
-
         On OwnershipLost nothing of it is visible that its owner does not hold: start again from the ledgers."""
         self.last_lake_s = self.clock.monotonic_s()
         if self.closed is None and not self.cycle.records:
@@ -233,7 +232,8 @@ class Ingest:
     def step(self, *, drain: bool = False) -> None:
         """Read once, and commit what is due. `drain`: once all is read, everything is."""
         try:
-            found = self.source.poll(limits.poll_wait_s)
+            flush_at_s = self.last_stream_s + self.settings.stream.flush_ms / 1000
+            found = self.source.poll(gather_s=0.0 if drain else flush_at_s - self.clock.monotonic_s())
             self._no_doubt()
             self.starter.again()
             for records in self.flow.transform.together(self._before_gaps(found), self.clock.unix_micro()):
@@ -247,7 +247,7 @@ class Ingest:
             self.flow.encode_ahead()
             if drained or self.flow.lake_due():
                 self.flush_lake()
-            if (drained or self.clock.monotonic_s() - self.last_stream_s >= self.settings.stream.flush_ms / 1000) and self._topics_stand():
+            if (drained or self.clock.monotonic_s() >= flush_at_s) and self._topics_stand():
                 self.flush_stream()
         except OwnershipLost as error:
             self._restart(error)

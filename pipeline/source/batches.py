@@ -57,6 +57,12 @@ def taken_apart(messages: Sequence[Any], now_ms: int) -> tuple[list[Any], int]:
     return [*found, *(columns_of(place, each, now_ms) for place, each in groups.items())], len(messages)
 
 
+def is_end(message: Any) -> bool:
+    """Whether it says that its partition's end was met, which is no error."""
+    end: bool = message.error().name() == "_PARTITION_EOF"
+    return end
+
+
 def columns_of(place: tuple[str, int], messages: Sequence[Any], now_ms: int) -> Columns:
     """Of messages of one partition, at least one, none of them an error."""
     kind, count = type(messages[0]), len(messages)

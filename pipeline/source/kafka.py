@@ -21,7 +21,7 @@ from tracebraid.pipeline.kernel.closing import close
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Partition, Records
 from tracebraid.pipeline.kernel.settings import TopicSettings
-from tracebraid.pipeline.source.batches import Columns, taken_apart, to_batch
+from tracebraid.pipeline.source.batches import Columns, is_end, taken_apart, to_batch
 from tracebraid.pipeline.source.cluster import Absent, Cluster
 from tracebraid.pipeline.source.damage import DAMAGE, first_readable
 from tracebraid.pipeline.source.partitions import Damaged, Event, Expired, Held, Owner, Start, Truncated
@@ -88,8 +88,8 @@ class KafkaSource:
 
     # Reading.
 
-    def poll(self, timeout_s: float = limits.poll_wait_s) -> list[Records]:
-        """Records that arrived within `timeout_s`, one Records a partition, at most limits.poll_records_max in all.
+    def poll(self, timeout_s: float = limits.poll_wait_s, gather_s: float = 0.0) -> list[Records]:
+        """Records that arrived within `timeout_s`, one Records a partition, at most limits.poll_records_max in all; where they are few, within `gather_s`.
 
         Call it at least every max.poll.interval.ms, also while paused: that keeps the group alive. Afterwards look at `events`
         (whoever handles them clears them). Raises TracebraidError for what no waiting mends.
@@ -97,7 +97,7 @@ class KafkaSource:
         if self.clock.monotonic_s() >= self._refresh_at:
             self._subscribe(self.cluster.topics())
         self._moved.clear()
-        groups, damaged = self._grouped(self._consume(timeout_s))
+        groups, damaged = self._grouped(self._consume(timeout_s, min(gather_s, limits.gather_wait_s_max)))
         found = [records for place, group in groups.items() if (records := self._records(place, group)) is not None]
         for place, reason in damaged.items():
             self._fetch_again(place, reason)
@@ -116,26 +116,29 @@ class KafkaSource:
                 groups.setdefault(part.place, []).append(part)
         return groups, damaged
 
-    def _consume(self, timeout_s: float) -> list[Any]:
-        """About limits.poll_bytes_max, as taken_apart() gives them. librdkafka bounds a batch by number alone, and large records may follow small ones.
+    def _consume(self, timeout_s: float, gather_s: float) -> list[Any]:
+        """About limits.poll_bytes_max, as taken_apart() gives them; what came within `gather_s` where that is less than limits.gather_bytes.
 
-        So few are asked for at a time: as many as fit if each is as large as the largest lately, in whichever topic that was.
-        """
+        librdkafka bounds a batch by number alone, and large records may follow small ones. So few are asked for at a time: as many as fit if each is as
+        large as the largest lately, in whichever topic that was."""
         found: list[Any] = []
         largest: dict[str, int] = {}
-        left, count, until_s, now_ms = limits.poll_bytes_max, 0, self.clock.monotonic_s() + timeout_s, self.clock.unix_nano() // 1_000_000
+        left, count, began_s, now_ms = limits.poll_bytes_max, 0, self.clock.monotonic_s(), self.clock.unix_nano() // 1_000_000
+        wait_s = timeout_s
         while left > 0 and count < limits.poll_records_max:
             wanted = max(1, min(limits.consume_records_max, left // max([1, *self._largest.values(), *largest.values()])))
-            parts, came = taken_apart(self.consumer.consume(wanted, timeout_s), now_ms)
+            parts, came = taken_apart(self.consumer.consume(wanted, wait_s), now_ms)
             found += parts
             count += came
             for part in parts:
                 if isinstance(part, Columns):
                     left -= int(part.sizes.sum())
                     largest[part.place[0]] = max(largest.get(part.place[0], 0), int(part.sizes.max()))
-            timeout_s = until_s - self.clock.monotonic_s()
-            if came < wanted or timeout_s <= 0:
+            few = 0 < limits.poll_bytes_max - left < limits.gather_bytes and all(isinstance(part, Columns) or is_end(part) for part in parts)
+            left_s = began_s - self.clock.monotonic_s() + (max(timeout_s, gather_s) if few else timeout_s)
+            if left_s <= 0 or (came < wanted and not (few and gather_s > 0)):
                 break
+            wait_s = min(timeout_s, left_s)
         self._largest |= largest
         return found
 
@@ -371,7 +374,7 @@ class KafkaSource:
     def _notice(self, message: Any, damaged: dict[Place, str]) -> None:
         error, place = message.error(), (message.topic(), message.partition())
         name, held = error.name(), self._held.get(place)
-        if name == "_PARTITION_EOF":
+        if is_end(message):
             if held is not None and place not in self._moved:
                 held.eof_offset = message.offset()
         elif error.fatal() or name in DENIED or name in IDENTITY:
