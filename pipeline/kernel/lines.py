@@ -2,7 +2,7 @@
 
 In: texts. Out: places within them, and what kind of line each is. Never: another reading than the patterns of normalize/log_text.py and log_lines.py give: a
 line of which this is not sure is said to be unusual, and left to those. Usual are lines of one line that begin with a time, a bracket or a word, with ids in
-plain hex; access logs, syslog, klog and stack traces are not.
+plain hex; stack traces are not. Of lines that may be of an access log the same is found but for their time, for log_shapes.py.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ LINES = pa.schema([field.with_type(CODED) if field.name == "envelope" else field
 F_LEVEL, F_TIME, F_TIME_LENGTH, F_LOGGER, F_LOGGER_LENGTH, F_THREAD, F_THREAD_LENGTH, F_TRACE, F_TRACE_LENGTH, F_SPAN, F_KIND = range(11)
 FIELDS = 11
 # Kinds, bits: what is UNUSUAL is read otherwise; a line MAY_BELONG to the stack trace of the line above; IN_TRACE ones show that there is one.
-UNUSUAL, MAY_BELONG, IN_TRACE, PAIRS = 1, 2, 4, 8  # PAIRS: unusual, and may be one of line_pairs.py
+UNUSUAL, MAY_BELONG, IN_TRACE, PAIRS, ACCESS = 1, 2, 4, 8, 16  # PAIRS: unusual, and may be one of line_pairs.py; ACCESS: and may be an access log's
 UPPER = (
     *("TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "WARN", "ERROR", "FATAL", "CRITICAL", "SEVERE", "ALERT", "EMERG", "PANIC", "FINEST", "FINER", "FINE"),
     *("CONFIG", "VERBOSE", "TRC", "DBG", "INF", "WRN", "ERR", "FTL", "VRB"),
@@ -142,7 +142,7 @@ def _is_plain(data: Bytes, start: Number, stop: Number, end: Number) -> bool:
 
 @compiled
 def _format(data: Bytes, start: Number, stop: Number, end: Number) -> Number:
-    """UNUSUAL where a line may have a shape of log_lines.py, with PAIRS where it begins with them. `end`: of what is looked at for an access log's."""
+    """UNUSUAL where a line may have a shape of log_lines.py, with PAIRS or ACCESS where it may be such. `end`: of what is looked at for an access log's."""
     first = np.int64(data[start])
     if first == 60 or first == 123:  # syslog, JSON
         return np.int64(UNUSUAL)
@@ -157,38 +157,39 @@ def _format(data: Bytes, start: Number, stop: Number, end: Number) -> Number:
     at = next_of(data, start, end - 2, np.int64(93))
     while at >= 0:
         if data[at + 1] == 32 and data[at + 2] == 34:
-            return np.int64(UNUSUAL)
+            return np.int64(UNUSUAL | ACCESS)
         at = next_of(data, at + 1, end - 2, np.int64(93))
     return np.int64(0)
 
 
 @compiled
 def _head(data: Bytes, start: Number, stop: Number, row: Number, words: Ints, found: Found) -> Number:
-    """Level, time, logger, thread and ids of a line; 0 where it is usual."""
+    """Level, time, logger, thread and ids of a line; its kind, 0 where it is usual."""
     bits, ends = _seen(data, start, stop)
     ascii_only = bits < 0x80
     window = _end_of(data, start, stop, _SEARCH_CHARS, ascii_only)
     if ends or not (ascii_only or _is_plain(data, start, stop, window)):
         return np.int64(UNUSUAL)
     kind = _format(data, start, stop, _end_of(data, start, stop, _FORMAT_CHARS, ascii_only))
-    if kind:
+    if kind and not kind & ACCESS:
         return np.int64(kind if window == stop else UNUSUAL)
     head = _end_of(data, start, stop, _LEVEL_CHARS, ascii_only)
     level = level_at(data, start, head, words, _UPPER)
     if level == -2:
         return np.int64(UNUSUAL)
     found[F_LEVEL, row] = level
-    begin, end = time_first(data, start, window, head)
-    if end < 0:
-        return np.int64(UNUSUAL)
-    found[F_TIME, row], found[F_TIME_LENGTH, row] = begin, end - begin
+    if not kind:
+        begin, end = time_first(data, start, window, head)
+        if end < 0:
+            return np.int64(UNUSUAL)
+        found[F_TIME, row], found[F_TIME_LENGTH, row] = begin, end - begin
     if 48 <= data[start] <= 57:
         logger, logger_end, thread, thread_end = origin(data, start, _end_of(data, start, stop, _ORIGIN_CHARS, ascii_only), words, _UPPER)
         if logger < 0:
             return np.int64(UNUSUAL)
         found[F_LOGGER, row], found[F_LOGGER_LENGTH, row] = logger, logger_end - logger
         found[F_THREAD, row], found[F_THREAD_LENGTH, row] = thread, thread_end - thread
-    return np.int64(0 if _ids(data, start, window, row, found) else UNUSUAL)
+    return np.int64(kind if _ids(data, start, window, row, found) else UNUSUAL)
 
 
 @compiled

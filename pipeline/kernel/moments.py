@@ -1,7 +1,7 @@
 """Times as logs usually write them → nanoseconds since 1970, for a whole column in one compiled loop.
 
 In: texts. Out: nanoseconds and what kind of time each was. Never: another moment than normalize/log_time.py reads; what is unusual is said to be so, and left
-to that. Usual are ISO 8601 and RFC 3339 with seconds, and plain numbers since 1970.
+to that. Usual are ISO 8601 and RFC 3339 with seconds, plain numbers since 1970, and access logs' `02/Jan/2006:15:04:05 -0700`.
 """
 
 from typing import Any
@@ -24,12 +24,14 @@ _NUMBER_CHARS_MAX = 28  # so many digits Python's decimals keep
 _FRACTION_CHARS_MAX = 18
 _NANOS_MAX = 2**63 - 1
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200  # within what nanoseconds in 64 bits hold
+_MONTHS = np.array([int.from_bytes(name, "little") for name in b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()], np.int64)
+_ACCESS_CHARS = len("02/Jan/2006:15:04:05 -0700")
 
 
 def times_of(texts: pa.StringArray) -> tuple[Ints, npt.NDArray[np.uint8]]:
     """Nanoseconds since 1970 that texts write, and whether each is ZONED, LOCAL, NONE (a null) or UNUSUAL: then the number says nothing.
 
-    Usual are ISO 8601 and RFC 3339, and plain numbers since 1970, as normalize/log_time.py reads them.
+    Usual are ISO 8601 and RFC 3339, plain numbers since 1970, and access logs' times, as normalize/log_time.py reads them.
     """
     nanos, kinds = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.uint8)
     offsets, data = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1], texts.buffers()[2]
@@ -46,7 +48,12 @@ def _times(data: Bytes, offsets: npt.NDArray[np.int32], nanos: Ints, kinds: Byte
         start, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         kind, value = UNUSUAL, np.int64(0)
         if 9 <= stop - start <= _CHARS_MAX:
-            kind, value = _iso(data, start, stop) if data[start + 4] == 45 or data[start + 4] == 47 else _number(data, start, stop)
+            if data[start + 4] == 45 or data[start + 4] == 47:
+                kind, value = _iso(data, start, stop)
+            elif data[start + 2] == 47:
+                kind, value = _access(data, start, stop)
+            else:
+                kind, value = _number(data, start, stop)
         nanos[row], kinds[row] = value, kind
 
 
@@ -74,13 +81,40 @@ def _iso(data: Bytes, start: Number, stop: Number) -> Pair:
 
 
 @compiled
+def _access(data: Bytes, start: Number, stop: Number) -> Pair:
+    if stop - start != _ACCESS_CHARS:
+        return UNUSUAL, np.int64(0)
+    seconds, right = _seconds_of((_digits(data, start + 7, 4), _month(data, start + 3), _digits(data, start, 2)), data, start + 12)
+    kind, offset = _zone(data, start + 21, stop)
+    right &= data[start + 6] == 47 and data[start + 11] == 58 and data[start + 20] == 32 and kind == ZONED
+    nanos = (seconds - offset) * _SECOND_NS
+    return (ZONED, nanos) if right and nanos != 0 else (UNUSUAL, np.int64(0))
+
+
+@compiled
+def _month(data: Bytes, at: Number) -> Number:
+    """The number of the month whose three letters stand there, 0 where they are none's."""
+    packed = np.int64(data[at]) | np.int64(data[at + 1]) << 8 | np.int64(data[at + 2]) << 16
+    for number in range(len(_MONTHS)):
+        if _MONTHS[number] == packed:
+            return np.int64(number + 1)
+    return np.int64(0)
+
+
+@compiled
 def _seconds(data: Bytes, start: Number) -> tuple[Number, bool]:
     """Seconds since 1970 of a date and a time of day, as if in UTC; and whether they are such."""
-    year, month, day = _digits(data, start, 4), _digits(data, start + 5, 2), _digits(data, start + 8, 2)
-    hour, minute, second = _digits(data, start + 11, 2), _digits(data, start + 14, 2), _digits(data, start + 17, 2)
-    right = data[start + 7] in (45, 47) and data[start + 10] in (32, 84, 116) and data[start + 13] == 58 and data[start + 16] == 58
-    right &= _FIRST_YEAR <= year <= _LAST_YEAR and 1 <= month <= 12 and 1 <= day <= _month_days(year, month)
-    right &= 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 60  # 60: a leap second
+    seconds, right = _seconds_of((_digits(data, start, 4), _digits(data, start + 5, 2), _digits(data, start + 8, 2)), data, start + 11)
+    return seconds, right and data[start + 7] in (45, 47) and data[start + 10] in (32, 84, 116)
+
+
+@compiled
+def _seconds_of(date: tuple[Number, Number, Number], data: Bytes, at: Number) -> tuple[Number, bool]:
+    """The same, given year, month and day, and where the time of day stands."""
+    year, month, day = date
+    hour, minute, second = _digits(data, at, 2), _digits(data, at + 3, 2), _digits(data, at + 6, 2)
+    right = _FIRST_YEAR <= year <= _LAST_YEAR and 1 <= month <= 12 and 1 <= day <= _month_days(year, month) and data[at + 2] == 58 and data[at + 5] == 58
+    right = right and 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 60  # 60: a leap second
     return ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second, right
 
 

@@ -29,13 +29,32 @@ _3164 = re.compile(
     r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: ([A-Z]{3,5} \d{4}))? ([^ ]{1,255}) (?:([^ :\[]{1,48})(?:\[([^ \]]{1,32})\])?: )?", re.ASCII
 )
 _KLOG = re.compile(r"([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d{1,9}) {1,7}(\d{1,10}) ([^ \]:]{1,200}:\d{1,7})\] ?", re.ASCII)
-_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-_ACCESS = re.compile(
-    rf"([^ ]{{1,255}}) ([^ ]{{1,64}}) ([^ ]{{1,255}}) \[(\d\d/[A-Z][a-z]{{2}}/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}})\] {_QUOTED} (\d{{3}}) (\d{{1,19}}|-)"
-    rf"(?: {_QUOTED} {_QUOTED})?",
-    re.ASCII,
+
+
+class Shape(NamedTuple):
+    """pattern: from a line's start, its groups named. fields: what each group is called as a field, in their order; other groups are only matched."""
+
+    pattern: str
+    fields: dict[str, str]
+
+
+def _quoted(group: str) -> str:
+    return rf'"(?P<{group}>[^"\\]*+(?:\\.[^"\\]*+)*+)"'
+
+
+ACCESS = Shape(
+    r"(?P<client>[^ ]{1,255}) (?P<identity>[^ ]{1,64}) (?P<user>[^ ]{1,255}) \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
+    rf" {_quoted('request')} (?P<status>\d{{3}}) (?P<size>\d{{1,19}}|-)(?: {_quoted('referer')} {_quoted('agent')})?",
+    {
+        **{"time": "timestamp", "client": "client.address", "user": "user.name", "status": "http.response.status_code", "size": "http.response.body.size"},
+        **{"referer": "http.request.header.referer", "agent": "user_agent.original"},
+    },
 )
-_REQUEST = re.compile(r"([A-Z]{1,20}) ([^ ?]+)(?:\?([^ ]*))?(?: HTTP/(\d(?:\.\d)?))?", re.ASCII)
+REQUEST = Shape(  # the whole of an access log's request
+    r"(?P<method>[A-Z]{1,20}) (?P<path>[^ ?]+)(?:\?(?P<query>[^ ]*))?(?: HTTP/(?P<version>\d(?:\.\d)?))?",
+    {"method": "http.request.method", "path": "url.path", "query": "url.query", "version": "network.protocol.version"},
+)
+_ACCESS, _REQUEST = (re.compile(shape.pattern, re.ASCII) for shape in (ACCESS, REQUEST))
 
 
 class Line(NamedTuple):
@@ -106,14 +125,14 @@ def _access(text: str) -> Line | None:
     line = _ACCESS.match(text)
     if line is None:
         return None
-    client, _, user, time, request, status, size, referer, agent = line.groups()
-    names = {"client.address": client, "user.name": user, "http.response.status_code": status, "http.response.body.size": size}
-    names |= {"http.request.header.referer": referer or "-", "user_agent.original": agent or "-"}
-    asked = _REQUEST.fullmatch(request)
-    if asked:
-        method, path, query, version = asked.groups()
-        names |= {"http.request.method": method, "url.path": path, "url.query": query or "-", "network.protocol.version": version or "-"}
-    return Line("access log, common" if referer is None else "access log, combined", _said(timestamp=time, **names))
+    fields, asked = _told(line, ACCESS), _REQUEST.fullmatch(line["request"])
+    return Line("access log, common" if line["referer"] is None else "access log, combined", {**fields, **_told(asked, REQUEST)} if asked else fields)
+
+
+def _told(match: re.Match[str], shape: Shape) -> Fields:
+    """The fields but for those that are empty, or `-`."""
+    found = ((field, match[group]) for group, field in shape.fields.items())
+    return {field: value for field, value in found if value and value != "-"}
 
 
 def _said(**names: str) -> Fields:

@@ -1,7 +1,8 @@
 """Logs that are texts → the columns of table `logs`, for the whole batch at once.
 
 In: rows of form 'text'. Out: columns, and the rows that are not usual enough: log_row.py, which reads a row at a time, is asked about those, and decides the
-same of all others. Never: a rule of its own: where a line's shape, a field beside the text or a header might have a say, the row is not usual.
+same of all others. Never: a rule of its own: where a line's shape, a field beside the text or a header might have a say, the row is not usual. Where it is
+but for its shape, log_shapes.py may know that.
 """
 
 from typing import NamedTuple
@@ -27,10 +28,12 @@ _ABSENT = ("event_name", "service", "exception_type", "exception_message", "exce
 
 
 class Texts(NamedTuple):
-    """usual: rows for which the columns are right. kinds: of lines.py, where a row may belong to a stack trace."""
+    """usual: rows for which the columns are right. shaped: rows for which they would be, but that their line may have a shape. kinds: of lines.py, where a row
+    may belong to a stack trace."""
 
     columns: Columns
     usual: npt.NDArray[np.int64]
+    shaped: npt.NDArray[np.int64]
     kinds: npt.NDArray[np.int32]
 
 
@@ -40,7 +43,7 @@ def read_texts(context: Context, logs: pa.RecordBatch) -> Texts:
     found = k.lines_of(body)
     objects = body.is_null().to_numpy(zero_copy_only=False)
     found[k.F_KIND][objects] = k.MAY_BELONG  # they end the trace before them
-    unusual = (found[k.F_KIND] & k.UNUSUAL > 0) | objects | _with_roles(context, logs.column("attributes"))
+    unusual = objects | _with_roles(context, logs.column("attributes"))
     if context.formats.patterns or context.with_header("traceparent"):
         unusual[:] = True
     columns: Columns = {"body": body, "attributes": logs.column("attributes")}
@@ -55,7 +58,8 @@ def read_texts(context: Context, logs: pa.RecordBatch) -> Texts:
     columns["severity_number"] = pa.array(_NUMBERS[level], INT32)
     for name, place, length in (("logger", k.F_LOGGER, k.F_LOGGER_LENGTH), ("thread", k.F_THREAD, k.F_THREAD_LENGTH)):
         columns[name] = parts_of(body, found[place], found[length]).dictionary_encode() if found[length].any() else nothing(len(body), CODED)
-    return Texts(columns, np.flatnonzero(~unusual), found[k.F_KIND])
+    kinds = found[k.F_KIND]
+    return Texts(columns, np.flatnonzero(~unusual & (kinds & k.UNUSUAL == 0)), np.flatnonzero(~unusual & (kinds & k.ACCESS > 0)), kinds)
 
 
 def _with_roles(context: Context, attributes: pa.MapArray) -> Bools:

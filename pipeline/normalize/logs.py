@@ -27,6 +27,7 @@ from tracebraid.pipeline.normalize.log_lines import Line, read_line
 from tracebraid.pipeline.normalize.log_objects import read_objects, read_pairs, read_within
 from tracebraid.pipeline.normalize.log_picks import Fields, with_fields
 from tracebraid.pipeline.normalize.log_row import Around, Use, read_row
+from tracebraid.pipeline.normalize.log_shapes import read_shapes
 from tracebraid.pipeline.normalize.log_text import MAY_HOLD_IDS
 from tracebraid.pipeline.normalize.log_texts import read_texts
 from tracebraid.pipeline.normalize.service import NormalizedResources
@@ -234,7 +235,7 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
         join_columns(texts.columns, bodies, logs.column("resource").to_numpy(), texts.kinds)
         return texts.columns
     parts = [(texts.usual, {name: take(column, texts.usual) for name, column in texts.columns.items()})]
-    parts += [read_within(context, logs), read_pairs(context, logs, texts.kinds)]
+    parts += [read_within(context, logs), read_pairs(context, logs, texts.kinds), read_shapes(context, logs, texts)]
     others = np.ones(logs.num_rows, np.bool_)
     for rows, _ in parts:
         others[rows] = False

@@ -158,6 +158,30 @@ _VALUES = (
     *(f'="trace_id={_TRACE}"', "=true", "=2023-11-14T22:13:20", "=3ms"),
 )
 _ODD_VALUES = ("", "==", '=a"b', '="a\\"b"', '="a', '="a"b', "=\x1c", '="a\tb"', "=é", "=a\u00a0b", "={}", '="\u2003"')
+# The parts of an access log's line, the usual ones first.
+_ACCESS = (
+    ("10.0.0.1", "::1", "web-1.example", "-", "é", "x" * 256, "10.0.0.1,", "2023-11-14", "<1>", "ERROR", ""),
+    (" - ", " - ", " id ", "  ", f" {'x' * 65} "),
+    ("-", "alice", "a\u00a0b", '"', "a b", "x" * 255, "é" * 200, "trace_id=1"),
+    (
+        " [14/Nov/2023:22:13:20 +0000]",
+        " [29/Feb/2024:23:59:60 -0730]",
+        " [30/Feb/2023:22:13:20 +0000]",
+        " [14/nov/2023:22:13:20 +0000]",
+        " [1/Nov/2023:22:13:20 +0000]",
+    ),
+    (' "GET /a HTTP/1.1"', ' "POST /a?b=c&d HTTP/2"', ' "-"', ' ""', ' "get /a"', ' "GET /a"', ' "GET /a? HTTP/1.1"', ' "GET  HTTP/1.1"', ' "GET - HTTP/3"'),
+    (" 200", " 404", " 20", " 2000", " abc"),
+    (" 5123", " -", " 0", f" {'9' * 20}", " 5k", ""),
+    ("", ' "-" "curl/8"', ' "https://a/b" "Mozilla/5.0 (X11; \\"x\\") é"', ' "" ""', ' "-"', ' "\\" "x"', " 0.003", ' "-" "a" "1.2.3.4" rt=0.1'),
+)
+_ACCESS_ODD = (
+    ' "\\x16\\x03" 400 0',
+    ' "GET /a\u2003b HTTP/1.1" 200 1',
+    ' "GET /level=error HTTP/1.1" 200 1',
+    f' "GET /{"x" * 600} HTTP/1.1" 200 1',
+    f' "GET /?trace_id={_TRACE} HTTP/1.1" 1',
+)
 Make = Callable[[str, Random], bytes]
 
 
@@ -170,8 +194,10 @@ def line(chance: Random) -> str:
         return chance.choice(_TRACES)
     if draw < 0.25:
         return chance.choice(_MESSAGES)
-    if draw < 0.4:
+    if draw < 0.35:
         return _pairs(chance)
+    if draw < 0.5:
+        return _access(chance)
     pick, word = chance.choice, chance.choice(WORDS) if chance.random() < 0.9 else "odd"
     usual = chance.random() < 0.7
     date = pick(_DATES[:3]) + pick(_CLOCKS[:4]) + pick(_ZONES[:6]) if usual else pick(_DATES) + pick(_CLOCKS) + pick(_ZONES)
@@ -179,6 +205,14 @@ def line(chance: Random) -> str:
     head += f"{pick(('', '1 --- ', '123456789 --- ') if chance.random() < 0.3 else ('',))}{pick(('', pick(_THREADS)))}{pick(_LOGGERS)}{pick(_ENDS)}"
     parts = [pick(_IDS) if chance.random() < 0.6 else pick(_MESSAGES) for _ in range(chance.choice((1, 1, 2, 3)))]
     return (head if draw < 0.9 else "") + pick((" ", " ", "", "\u2003")).join(parts)
+
+
+def _access(chance: Random) -> str:
+    """A line of an access log, or of what resembles it."""
+    parts = [chance.choice(part if chance.random() < 0.2 else part[:2]) for part in _ACCESS]
+    if chance.random() < 0.1:
+        parts[4:5] = [chance.choice(_ACCESS_ODD)]
+    return "".join(parts)
 
 
 def _pairs(chance: Random) -> str:

@@ -248,6 +248,7 @@ def test_most_of_what_arrives_is_walked() -> None:
         times,
         st.datetimes().map(str),
         st.from_regex(r"\A[0-9]{9,20}(\.[0-9]{1,12})?\Z"),
+        st.from_regex(r"\A[0-3][0-9]/(Jan|Feb|Jun|Dec|dec)/(19|20|22)[0-9]{2}:[0-2][0-9]:[0-5]0:[0-6]0 [+-][0-3][0-9][0-6]0\Z"),
         st.from_regex(r"\A20[0-9]{2}-[01][0-9]-[0-3][0-9]T12:00:[0-6]0([.,][0-9]{1,19})?([+-][0-3][0-9]:?[0-6][0-9])?\Z"),
     )
 )

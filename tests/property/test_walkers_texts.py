@@ -23,6 +23,7 @@ from tracebraid.pipeline.kernel.line_pairs import pairs_of
 from tracebraid.pipeline.kernel.lines import F_KIND, F_LEVEL, LINES, PAIRS, UPPER, WORDS, lines_of
 from tracebraid.pipeline.normalize.batch import normalize
 from tracebraid.pipeline.normalize.context import Context
+from tracebraid.pipeline.normalize.log_shapes import read_shapes
 from tracebraid.pipeline.normalize.log_text import level_in
 from tracebraid.pipeline.normalize.log_texts import read_texts
 from tracebraid.pipeline.normalize.logfmt import read_logfmt
@@ -40,6 +41,8 @@ LINES_OF = {
     "TrainTicket": f"12:00:00.123 ERROR o.a.C.[.[/]#175 TraceID: {TRACE} SpanID: {SPAN} done",
     "Python": "2026-01-01 12:00:00,123 - a.b - ERROR - done",
     "logfmt": f'time={_CLOCK} level=warn msg="all done" trace_id={TRACE} user=u-1',
+    "access, common": '10.0.0.1 - alice [14/Nov/2023:22:13:20 +0100] "GET /orders?page=2 HTTP/1.1" 200 5123',
+    "access, combined": f'::1 - - [14/Nov/2023:22:13:20 +0100] "POST /orders HTTP/1.1" 404 - "https://a/b" "curl" trace_id={TRACE}',
     "prose": "the server listens on port 80",
 }
 
@@ -81,7 +84,8 @@ def test_usual_lines_are_read_by_the_batch(envelope: str, shape: str) -> None:
     assert texts.rows.schema == LINES
     records = records_of(values)
     read = read_texts(Context.of(records, 0), decode(records).logs)
-    assert (len(read.usual) == 8) == (shape != "logfmt")
+    assert len(read.usual) == (0 if shape == "logfmt" or shape.startswith("access") else 8)
+    assert len(read.shaped) == (8 if shape.startswith("access") else 0)
     assert ((read.kinds & PAIRS) > 0).all() == (shape == "logfmt")
     _check(values)
 
@@ -122,6 +126,42 @@ def test_what_is_not_sure_is_left(odd: bytes) -> None:
     assert found is None or not found.rows.num_rows or b'"log","y"' in odd or b'"log":"y"' in odd  # of a name twice the last one counts, by the reference, too
     assert not decode(records_of([odd] * 8)).fault
     _check([odd, *([odd] * 8), b"plain"])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '%s - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1' % ("x" * 256),
+        '::1 %s - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1' % ("x" * 65),
+        '::1 - - [31/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1',
+        '::1 - - [14/Nov/2023:22:13:20 +0000] "GET /level=warn HTTP/1.1" 200 1',
+        '::1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 service.name=shop',
+        '::1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1\nmore',
+        '::1 [x] "y"',
+    ],
+)
+def test_shapes_that_are_not_sure_are_left(odd: str) -> None:
+    values = [odd.encode(), LINES_OF["access, common"].encode()] * 4
+    records = records_of(values)
+    logs = decode(records).logs
+    rows, _ = read_shapes(Context.of(records, 0), logs, read_texts(Context.of(records, 0), logs))
+    assert rows.tolist() == [1, 3, 5, 7]
+    _check(values)
+
+
+def test_fields_that_a_shape_has_too_are_left() -> None:
+    line, pod = LINES_OF["access, combined"], {"pod_name": "p"}
+    values = [json.dumps({"log": line, "kubernetes": pod, **said}).encode() for said in ({"url.path": "x"}, {"level": "warn"}, {"a": "b"}) for _ in range(4)]
+    records = records_of(values)
+    logs = decode(records).logs
+    rows, _ = read_shapes(Context.of(records, 0), logs, read_texts(Context.of(records, 0), logs))
+    assert rows.tolist() == [8, 9, 10, 11]
+    _check(values)
+    _check(values, [FormatSettings(name="mine", fields={"logger": "url.path"})])
+    _check(values, [FormatSettings(name="mine", pattern="^::1 (?P<rest>.*)$")])
+    headers = [[("traceparent", f"00-{TRACE}-{SPAN}-01".encode())]] * len(values)
+    records = records_of(values, headers=headers)
+    assert difference(*(normalize(records, decode(records, kernels=kernels), now_us=0) for kernels in (True, False))) == ""
 
 
 def test_few_of_a_frame_are_left() -> None:
