@@ -2,7 +2,7 @@
 
 In: texts. Out: places within them, and what kind of line each is. Never: another reading than the patterns of normalize/log_text.py and log_lines.py give: a
 line of which this is not sure is said to be unusual, and left to those. Usual are lines of one line that begin with a time, a bracket or a word, with ids in
-plain hex; stack traces are not. Of lines that may be of an access log the same is found but for their time, for log_shapes.py.
+plain hex; stack traces are not. Of lines that may be of an access log, syslog or klog the same is found but for their time, for log_shapes.py.
 """
 
 from typing import Any
@@ -29,7 +29,9 @@ LINES = pa.schema([field.with_type(CODED) if field.name == "envelope" else field
 F_LEVEL, F_TIME, F_TIME_LENGTH, F_LOGGER, F_LOGGER_LENGTH, F_THREAD, F_THREAD_LENGTH, F_TRACE, F_TRACE_LENGTH, F_SPAN, F_KIND = range(11)
 FIELDS = 11
 # Kinds, bits: what is UNUSUAL is read otherwise; a line MAY_BELONG to the stack trace of the line above; IN_TRACE ones show that there is one.
-UNUSUAL, MAY_BELONG, IN_TRACE, PAIRS, ACCESS = 1, 2, 4, 8, 16  # PAIRS: unusual, and may be one of line_pairs.py; ACCESS: and may be an access log's
+UNUSUAL, MAY_BELONG, IN_TRACE, PAIRS = 1, 2, 4, 8  # PAIRS: unusual, and may be one of line_pairs.py
+ACCESS, SYSLOG, KLOG = 16, 32, 64  # unusual, and may be of such a log
+SHAPED = ACCESS | SYSLOG | KLOG
 UPPER = (
     *("TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "WARN", "ERROR", "FATAL", "CRITICAL", "SEVERE", "ALERT", "EMERG", "PANIC", "FINEST", "FINER", "FINE"),
     *("CONFIG", "VERBOSE", "TRC", "DBG", "INF", "WRN", "ERR", "FTL", "VRB"),
@@ -142,12 +144,12 @@ def _is_plain(data: Bytes, start: Number, stop: Number, end: Number) -> bool:
 
 @compiled
 def _format(data: Bytes, start: Number, stop: Number, end: Number) -> Number:
-    """UNUSUAL where a line may have a shape of log_lines.py, with PAIRS or ACCESS where it may be such. `end`: of what is looked at for an access log's."""
+    """UNUSUAL where a line may have a shape of log_lines.py, with PAIRS or what else it may be. `end`: of what is looked at for an access log's."""
     first = np.int64(data[start])
-    if first == 60 or first == 123:  # syslog, JSON
-        return np.int64(UNUSUAL)
-    if first in (73, 87, 69, 70) and start + 1 < stop and 48 <= data[start + 1] <= 57:  # klog
-        return np.int64(UNUSUAL)
+    if first == 60 or first == 123:  # the latter as JSON
+        return np.int64(UNUSUAL | SYSLOG if first == 60 else UNUSUAL)
+    if first in (73, 87, 69, 70) and start + 1 < stop and 48 <= data[start + 1] <= 57:
+        return np.int64(UNUSUAL | KLOG)
     if 97 <= first | 32 <= 122 or first == 95:
         at = start
         while at < stop and not is_space(np.int64(data[at])) and data[at] != 34 and data[at] != 61:
@@ -171,14 +173,14 @@ def _head(data: Bytes, start: Number, stop: Number, row: Number, words: Ints, fo
     if ends or not (ascii_only or _is_plain(data, start, stop, window)):
         return np.int64(UNUSUAL)
     kind = _format(data, start, stop, _end_of(data, start, stop, _FORMAT_CHARS, ascii_only))
-    if kind and not kind & ACCESS:
+    if kind and not kind & SHAPED:
         return np.int64(kind if window == stop else UNUSUAL)
     head = _end_of(data, start, stop, _LEVEL_CHARS, ascii_only)
     level = level_at(data, start, head, words, _UPPER)
     if level == -2:
         return np.int64(UNUSUAL)
     found[F_LEVEL, row] = level
-    if not kind:
+    if not kind & ACCESS:
         begin, end = time_first(data, start, window, head)
         if end < 0:
             return np.int64(UNUSUAL)

@@ -1,7 +1,8 @@
 """Times as logs usually write them → nanoseconds since 1970, for a whole column in one compiled loop.
 
 In: texts. Out: nanoseconds and what kind of time each was. Never: another moment than normalize/log_time.py reads; what is unusual is said to be so, and left
-to that. Usual are ISO 8601 and RFC 3339 with seconds, plain numbers since 1970, and access logs' `02/Jan/2006:15:04:05 -0700`.
+to that. Usual are ISO 8601 and RFC 3339 with seconds, plain numbers since 1970, access logs' `02/Jan/2006:15:04:05 -0700`,
+and where a time near them is known syslog's and klog's without a year.
 """
 
 from typing import Any
@@ -25,25 +26,29 @@ _FRACTION_CHARS_MAX = 18
 _NANOS_MAX = 2**63 - 1
 _FIRST_YEAR, _LAST_YEAR = 1900, 2200  # within what nanoseconds in 64 bits hold
 _MONTHS = np.array([int.from_bytes(name, "little") for name in b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()], np.int64)
-_ACCESS_CHARS = len("02/Jan/2006:15:04:05 -0700")
+_ACCESS_CHARS, _SYSLOG_CHARS, _KLOG_CHARS = len("02/Jan/2006:15:04:05 -0700"), len("Jan  2 15:04:05"), len("0102 15:04:05.")
+_YEAR_NS = 31_556_952 * _SECOND_NS
+_NOT_NEAR = np.empty(0, np.int64)
 
 
-def times_of(texts: pa.StringArray) -> tuple[Ints, npt.NDArray[np.uint8]]:
+def times_of(texts: pa.StringArray, near: Ints = _NOT_NEAR) -> tuple[Ints, npt.NDArray[np.uint8]]:
     """Nanoseconds since 1970 that texts write, and whether each is ZONED, LOCAL, NONE (a null) or UNUSUAL: then the number says nothing.
 
-    Usual are ISO 8601 and RFC 3339, plain numbers since 1970, and access logs' times, as normalize/log_time.py reads them.
+    Usual are ISO 8601 and RFC 3339, plain numbers since 1970, and access logs' times, as normalize/log_time.py reads them. `near`: for each text when about it
+    is, in nanoseconds; then syslog's and klog's times are usual, too.
     """
     nanos, kinds = np.zeros(len(texts), np.int64), np.full(len(texts), NONE, np.uint8)
     offsets, data = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1], texts.buffers()[2]
     if data:
-        _times(np.frombuffer(data, np.uint8), offsets, nanos, kinds)
+        _times(np.frombuffer(data, np.uint8), offsets, near, (nanos, kinds))
     if texts.null_count:
         kinds[texts.is_null().to_numpy(zero_copy_only=False)] = NONE
     return nanos, kinds
 
 
 @compiled
-def _times(data: Bytes, offsets: npt.NDArray[np.int32], nanos: Ints, kinds: Bytes) -> None:
+def _times(data: Bytes, offsets: npt.NDArray[np.int32], near: Ints, out: tuple[Ints, Bytes]) -> None:
+    nanos, kinds = out
     for row in range(len(kinds)):
         start, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         kind, value = UNUSUAL, np.int64(0)
@@ -52,6 +57,8 @@ def _times(data: Bytes, offsets: npt.NDArray[np.int32], nanos: Ints, kinds: Byte
                 kind, value = _iso(data, start, stop)
             elif data[start + 2] == 47:
                 kind, value = _access(data, start, stop)
+            elif len(near) and (stop - start == _SYSLOG_CHARS or data[start + 4] == 32):
+                kind, value = _without_year(data, start, stop, np.int64(near[row]))
             else:
                 kind, value = _number(data, start, stop)
         nanos[row], kinds[row] = value, kind
@@ -89,6 +96,29 @@ def _access(data: Bytes, start: Number, stop: Number) -> Pair:
     right &= data[start + 6] == 47 and data[start + 11] == 58 and data[start + 20] == 32 and kind == ZONED
     nanos = (seconds - offset) * _SECOND_NS
     return (ZONED, nanos) if right and nanos != 0 else (UNUSUAL, np.int64(0))
+
+
+@compiled
+def _without_year(data: Bytes, start: Number, stop: Number, near: Number) -> Pair:
+    """Syslog's `Jan  2 15:04:05` or klog's `0102 15:04:05.000000`, in the year that brings it nearest."""
+    month, day, clock, fraction = _month(data, start), np.int64(-1), start + 7, np.int64(0)
+    if stop - start == _SYSLOG_CHARS and month > 0:
+        day = _digits(data, start + 5, 1) if data[start + 4] == 32 else _digits(data, start + 4, 2)
+        right = data[start + 3] == 32 and data[start + 6] == 32
+    else:
+        month, day, clock = _digits(data, start, 2), _digits(data, start + 2, 2), start + 5
+        right = data[start + 4] == 32 and stop - start > _KLOG_CHARS and data[start + _KLOG_CHARS - 1] == 46
+        fraction, end = _fraction(data, start + _KLOG_CHARS - 1, stop) if right else (np.int64(0), np.int64(0))
+        right = right and end == stop and stop - start <= _KLOG_CHARS + 9
+    about, best, found = 1970 + near // _YEAR_NS, np.int64(0), False
+    if not right or not _FIRST_YEAR < about < _LAST_YEAR:
+        return UNUSUAL, np.int64(0)
+    for year in range(about - 1, about + 2):
+        seconds, exists = _seconds_of((np.int64(year), month, day), data, clock)
+        nanos = seconds * _SECOND_NS + fraction
+        if exists and nanos != 0 and (not found or abs(nanos - near) < abs(best - near)):
+            best, found = nanos, True
+    return (LOCAL, best) if found else (UNUSUAL, np.int64(0))
 
 
 @compiled

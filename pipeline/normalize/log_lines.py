@@ -21,14 +21,9 @@ from tracebraid.pipeline.normalize.logfmt import put, read_logfmt
 
 Fields = dict[str, str | None]
 _HEAD_CHARS = 600
-_5424 = re.compile(r"<(\d{1,3})>(\d{1,2}) ([^ ]{1,64}) ([^ ]{1,255}) ([^ ]{1,48}) ([^ ]{1,128}) ([^ ]{1,32}) (?=[-\[])", re.ASCII)
 _ELEMENT = re.compile(r'\[([^ =\]"]{1,32})((?: [^ =\]"]{1,32}="[^"\\\]]*+(?:\\.[^"\\\]]*+)*+")*+)\]', re.DOTALL)
 _PARAMETER = re.compile(r' ([^ =\]"]{1,32})="([^"\\\]]*+(?:\\.[^"\\\]]*+)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\\]])')
-_3164 = re.compile(
-    r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: ([A-Z]{3,5} \d{4}))? ([^ ]{1,255}) (?:([^ :\[]{1,48})(?:\[([^ \]]{1,32})\])?: )?", re.ASCII
-)
-_KLOG = re.compile(r"([IWEF])(\d{4} \d\d:\d\d:\d\d\.\d{1,9}) {1,7}(\d{1,10}) ([^ \]:]{1,200}:\d{1,7})\] ?", re.ASCII)
 
 
 class Shape(NamedTuple):
@@ -42,6 +37,22 @@ def _quoted(group: str) -> str:
     return rf'"(?P<{group}>[^"\\]*+(?:\\.[^"\\]*+)*+)"'
 
 
+_SYSLOG_FIELDS = {"time": "timestamp", "host": "syslog.hostname", "app": "syslog.appname", "process": "syslog.procid"}
+SYSLOG = Shape(  # RFC 5424's, but for its structured data
+    r"<(?P<priority>\d{1,3})>(?P<version>\d{1,2}) (?P<time>[^ ]{1,64}) (?P<host>[^ ]{1,255}) (?P<app>[^ ]{1,48}) (?P<process>[^ ]{1,128}) (?P<kind>[^ ]{1,32})"
+    r" (?=[-\[])",
+    {**_SYSLOG_FIELDS, "kind": "syslog.msgid"},
+)
+OLD_SYSLOG = Shape(  # RFC 3164's
+    r"<(?P<priority>\d{1,3})>(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?: (?P<year>[A-Z]{3,5} \d{4}))? (?P<host>[^ ]{1,255})"
+    r" (?:(?P<app>[^ :\[]{1,48})(?:\[(?P<process>[^ \]]{1,32})\])?: )?",
+    _SYSLOG_FIELDS,
+)
+KLOG = Shape(
+    r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d{1,9}) {1,7}(?P<thread>\d{1,10}) (?P<caller>(?P<file>[^ \]:]{1,200}):\d{1,7})\] ?",
+    {"level": "level", "time": "time", "thread": "thread", "caller": "caller"},
+)
+FACILITY = "syslog.facility"  # a field behind syslog's others
 ACCESS = Shape(
     r"(?P<client>[^ ]{1,255}) (?P<identity>[^ ]{1,64}) (?P<user>[^ ]{1,255}) \[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]"
     rf" {_quoted('request')} (?P<status>\d{{3}}) (?P<size>\d{{1,19}}|-)(?: {_quoted('referer')} {_quoted('agent')})?",
@@ -54,7 +65,7 @@ REQUEST = Shape(  # the whole of an access log's request
     r"(?P<method>[A-Z]{1,20}) (?P<path>[^ ?]+)(?:\?(?P<query>[^ ]*))?(?: HTTP/(?P<version>\d(?:\.\d)?))?",
     {"method": "http.request.method", "path": "url.path", "query": "url.query", "version": "network.protocol.version"},
 )
-_ACCESS, _REQUEST = (re.compile(shape.pattern, re.ASCII) for shape in (ACCESS, REQUEST))
+_SYSLOG, _OLD_SYSLOG, _KLOG, _ACCESS, _REQUEST = (re.compile(shape.pattern, re.ASCII) for shape in (SYSLOG, OLD_SYSLOG, KLOG, ACCESS, REQUEST))
 
 
 class Line(NamedTuple):
@@ -79,20 +90,24 @@ def read_line(text: str) -> Line | None:
     return _access(text) if text.find('] "', 0, _HEAD_CHARS) > 0 else None
 
 
+def facility_of(priority: str) -> str:
+    """Of syslog's number between angle brackets."""
+    return str(int(priority) >> 3)
+
+
 def _syslog(text: str) -> Line | None:
-    head = _5424.match(text)
+    head = _SYSLOG.match(text)
     if head:
-        priority, _, time, host, app, process, kind = head.groups()
-        fields = _said(timestamp=time, **{"syslog.hostname": host, "syslog.appname": app, "syslog.procid": process, "syslog.msgid": kind})
-        fields["syslog.facility"] = str(int(priority) >> 3)
+        fields = {**_told(head, SYSLOG), FACILITY: facility_of(head["priority"])}
         fields.update(islice(_structured(text, head.end()), limits.attributes_per_row_max))
         return Line("syslog (RFC 5424)", fields)
-    head = _3164.match(text)
+    head = _OLD_SYSLOG.match(text)
     if head is None:
         return None
-    priority, time, year, host, app, process = head.groups()
-    fields = _said(timestamp=f"{time} {year}" if year else time, **{"syslog.hostname": host, "syslog.appname": app or "-", "syslog.procid": process or "-"})
-    return Line("syslog (RFC 3164)", {**fields, "syslog.facility": str(int(priority) >> 3)})
+    fields = _told(head, OLD_SYSLOG)
+    if head["year"]:
+        fields["timestamp"] = f"{head['time']} {head['year']}"
+    return Line("syslog (RFC 3164)", {**fields, FACILITY: facility_of(head["priority"])})
 
 
 def _structured(text: str, at: int) -> Iterator[tuple[str, str]]:
@@ -109,8 +124,7 @@ def _klog(text: str) -> Line | None:
     head = _KLOG.match(text)
     if head is None:
         return None
-    level, time, thread, caller = head.groups()
-    fields: Fields = {"level": level, "time": time, "thread": thread, "caller": caller}
+    fields = _told(head, KLOG)
     said = text[head.end() :]
     # InfoS and ErrorS write the message in quotes, and pairs behind it.
     end = said.find('" ', 1) if said[:1] == '"' else -1
@@ -133,8 +147,3 @@ def _told(match: re.Match[str], shape: Shape) -> Fields:
     """The fields but for those that are empty, or `-`."""
     found = ((field, match[group]) for group, field in shape.fields.items())
     return {field: value for field, value in found if value and value != "-"}
-
-
-def _said(**names: str) -> Fields:
-    """The fields but for `-`, which is how these formats say nothing."""
-    return {name: value for name, value in names.items() if value != "-"}

@@ -59,7 +59,7 @@ def read_texts(context: Context, logs: pa.RecordBatch) -> Texts:
     for name, place, length in (("logger", k.F_LOGGER, k.F_LOGGER_LENGTH), ("thread", k.F_THREAD, k.F_THREAD_LENGTH)):
         columns[name] = parts_of(body, found[place], found[length]).dictionary_encode() if found[length].any() else nothing(len(body), CODED)
     kinds = found[k.F_KIND]
-    return Texts(columns, np.flatnonzero(~unusual & (kinds & k.UNUSUAL == 0)), np.flatnonzero(~unusual & (kinds & k.ACCESS > 0)), kinds)
+    return Texts(columns, np.flatnonzero(~unusual & (kinds & k.UNUSUAL == 0)), np.flatnonzero(~unusual & (kinds & k.SHAPED > 0)), kinds)
 
 
 def _with_roles(context: Context, attributes: pa.MapArray) -> Bools:

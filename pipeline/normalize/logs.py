@@ -235,7 +235,7 @@ def _read(context: Context, logs: pa.RecordBatch) -> Columns:
         join_columns(texts.columns, bodies, logs.column("resource").to_numpy(), texts.kinds)
         return texts.columns
     parts = [(texts.usual, {name: take(column, texts.usual) for name, column in texts.columns.items()})]
-    parts += [read_within(context, logs), read_pairs(context, logs, texts.kinds), read_shapes(context, logs, texts)]
+    parts += [read_within(context, logs), read_pairs(context, logs, texts.kinds), *read_shapes(context, logs, texts)]
     others = np.ones(logs.num_rows, np.bool_)
     for rows, _ in parts:
         others[rows] = False

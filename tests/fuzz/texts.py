@@ -4,7 +4,7 @@ In: a Random. Out: bytes of records. Never: a rule of what they mean: that is wh
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -182,6 +182,23 @@ _ACCESS_ODD = (
     f' "GET /{"x" * 600} HTTP/1.1" 200 1',
     f' "GET /?trace_id={_TRACE} HTTP/1.1" 1',
 )
+_PRIORITIES = ("<34>", "<165>", "<191>", "<192>", "<999>", "<0>", "<1234>", "<>", "<a>", "<34>ERROR ", "")
+_HOSTS, _APPS = ("web-1", "10.0.0.1", "-", "é", "x" * 256), ("sshd", "nginx-ingress", "-", "3ms", "{a", "42", "x" * 49, "\u2003", "a:b", "a[b", "")
+_SAID = (
+    "order 42 paid",
+    "ERROR no",
+    "level=warn x",
+    f"trace_id={_TRACE} span_id={_SPAN}",
+    "",
+    " x",
+    '"a" b="c" d=1',
+    "[14/Nov/2023:22:13:20 +0000]",
+    "service.name=a",
+    "(info) a",
+    "é",
+)
+_MONTH_DAYS = ("Nov 14", "Jan  1", "Dec 31", "Feb 29", "Feb 30", "nov 14", "Nov 4")
+_DETAILS = ("-", "-", "- ", '[a@1 b="c"]', '[a b="\\"c" d="e"][f]', "[", "x")
 Make = Callable[[str, Random], bytes]
 
 
@@ -197,7 +214,7 @@ def line(chance: Random) -> str:
     if draw < 0.35:
         return _pairs(chance)
     if draw < 0.5:
-        return _access(chance)
+        return chance.choice((_access, _syslog, _old_syslog, _klog))(chance)
     pick, word = chance.choice, chance.choice(WORDS) if chance.random() < 0.9 else "odd"
     usual = chance.random() < 0.7
     date = pick(_DATES[:3]) + pick(_CLOCKS[:4]) + pick(_ZONES[:6]) if usual else pick(_DATES) + pick(_CLOCKS) + pick(_ZONES)
@@ -213,6 +230,31 @@ def _access(chance: Random) -> str:
     if chance.random() < 0.1:
         parts[4:5] = [chance.choice(_ACCESS_ODD)]
     return "".join(parts)
+
+
+def _mostly(choices: Sequence[str], chance: Random) -> str:
+    """One of them, mostly of the first two."""
+    return chance.choice(choices if chance.random() < 0.15 else choices[:2])
+
+
+def _syslog(chance: Random) -> str:
+    date = _mostly(("2023-11-14T22:13:20.123Z", "2023-11-14T22:13:20+01:00", "2023-11-14T22:13:20", "-", "2023-02-30T22:13:20Z", "x" * 65), chance)
+    parts = [_mostly(part, chance) for part in (_HOSTS, _APPS, ("1", "1000", "-", "x" * 129), ("ID47", "-", "x" * 33), _DETAILS)]
+    return f"{_mostly(_PRIORITIES, chance)}{_mostly(('1', '12', '123', ''), chance)} {date} {' '.join(parts)} {chance.choice(_SAID)}"
+
+
+def _old_syslog(chance: Random) -> str:
+    time = f"{chance.choice(_MONTH_DAYS)} {_mostly(('22:13:20', '23:59:59', '23:59:60', '2:13:20', '24:00:00'), chance)}"
+    head = f"{_mostly(_PRIORITIES, chance)}{time}{_mostly(('', '', ' UTC 2023', ' UTC', ' CEST 22'), chance)} {_mostly(_HOSTS, chance)}"
+    head += f" {_mostly(_APPS, chance)}{_mostly(('[1]', '', '[]', '[a b]', f'[{chr(120) * 33}]', '[1'), chance)}"
+    return f"{head}{_mostly((': ', ': ', ':', ' '), chance)}{chance.choice(_SAID)}"
+
+
+def _klog(chance: Random) -> str:
+    time = _mostly(("1114 22:13:20.123456", "0101 00:00:00.1", "0229 22:13:20.123456", "1114 22:13:20.1234567890", "1314 22:13:20.1", "1114 22:13:20"), chance)
+    place = _mostly(("main.go:5", "controller.go:123", f"{'x' * 201}:1", "a:b:1", "é.go:1", "a.go", "a.go:12345678"), chance)
+    head = f"{chance.choice('IWEFX')}{time}{_mostly((' ', '       ', '        ', ''), chance)}{_mostly(('1', '12345', '12345678901', 'x'), chance)}"
+    return f"{head} {place}{_mostly(('] ', '] ', ']', ''), chance)}{chance.choice(_SAID)}"
 
 
 def _pairs(chance: Random) -> str:

@@ -22,6 +22,7 @@ from tracebraid.pipeline.normalize.log_fields import NAMES
 from tracebraid.pipeline.normalize.log_time import parse_time
 from tracebraid.schemas.table import STRING
 
+import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -253,8 +254,28 @@ def test_most_of_what_arrives_is_walked() -> None:
     )
 )
 def test_times_are_what_log_time_reads(text: str) -> None:
-    nanos, kinds = times_of(pa.array([text, None], STRING))
-    moment = parse_time(text)
+    _check_time(text, None)
+
+
+_NEAR = st.sampled_from([-(2**63), -1, 0, 10**18, 1_700_000_000_000_000_000, 1_709_164_800_000_000_000, 2**63 - 1]) | st.integers(-(2**62), 2**62)
+
+
+@settings(max_examples=500)
+@given(
+    st.one_of(
+        st.sampled_from(["Nov 14 22:13:20", "Jan  1 00:00:00", "Feb 29 12:00:00", "Feb 30 12:00:00", "Dec 31 23:59:60", "xxx 14 22:13:20", "Nov 4  22:13:20"]),
+        st.from_regex(r"\A[01][0-9][0-3][0-9] [0-2][0-9]:00:[0-6]0\.[0-9]{1,10}\Z"),
+        times,
+    ),
+    _NEAR,
+)
+def test_times_without_a_year_are_what_log_time_reads(text: str, near: int) -> None:
+    _check_time(text, near)
+
+
+def _check_time(text: str, near: int | None) -> None:
+    nanos, kinds = times_of(pa.array([text, None], STRING), *([] if near is None else [np.array([near, near], np.int64)]))
+    moment = parse_time(text, near)
     assert kinds[1] == NONE
     if kinds[0] != UNUSUAL:
         assert moment is not None

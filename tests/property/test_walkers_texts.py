@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,7 @@ from tracebraid.pipeline.normalize.severity import severity_number
 import numpy as np  # isort: skip
 import pyarrow as pa  # isort: skip
 
+SHAPED = ("access, common", "access, combined", "syslog, new", "syslog, old", "klog")
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 _LOGS = Path(__file__).parents[1] / "data" / "logs"
 _CLOCK = "2026-01-01T12:00:00.123Z"
@@ -43,6 +45,9 @@ LINES_OF = {
     "logfmt": f'time={_CLOCK} level=warn msg="all done" trace_id={TRACE} user=u-1',
     "access, common": '10.0.0.1 - alice [14/Nov/2023:22:13:20 +0100] "GET /orders?page=2 HTTP/1.1" 200 5123',
     "access, combined": f'::1 - - [14/Nov/2023:22:13:20 +0100] "POST /orders HTTP/1.1" 404 - "https://a/b" "curl" trace_id={TRACE}',
+    "syslog, new": f"<165>1 {_CLOCK} web-1 orders 1000 ID47 - done trace_id={TRACE}",
+    "syslog, old": "<34>Nov  4 22:13:20 web-1 sshd[77]: done",
+    "klog": "W1114 22:13:20.123456       1 main.go:5] done",
     "prose": "the server listens on port 80",
 }
 
@@ -68,6 +73,13 @@ def _walked(values: list[bytes]) -> Texts | None:
     return walk_texts(column, 1 - objects, objects, Scratch())
 
 
+def _shaped(values: list[bytes]) -> list[tuple[Any, Any]]:
+    """The rows of `values` that are read by their shape."""
+    records = records_of(values)
+    context, logs = Context.of(records, 0), decode(records).logs
+    return read_shapes(context, logs, read_texts(context, logs))
+
+
 def _check(values: list[bytes], formats: list[FormatSettings] | None = None) -> None:
     records = records_of(values)
     both = [normalize(records, decode(records, kernels=kernels), now_us=0, formats=formats or ()) for kernels in (True, False)]
@@ -84,8 +96,8 @@ def test_usual_lines_are_read_by_the_batch(envelope: str, shape: str) -> None:
     assert texts.rows.schema == LINES
     records = records_of(values)
     read = read_texts(Context.of(records, 0), decode(records).logs)
-    assert len(read.usual) == (0 if shape == "logfmt" or shape.startswith("access") else 8)
-    assert len(read.shaped) == (8 if shape.startswith("access") else 0)
+    assert len(read.usual) == (0 if shape in ("logfmt", *SHAPED) else 8)
+    assert [len(rows) for rows, _ in _shaped(values)] == ([8] if shape in SHAPED else [])
     assert ((read.kinds & PAIRS) > 0).all() == (shape == "logfmt")
     _check(values)
 
@@ -138,24 +150,27 @@ def test_what_is_not_sure_is_left(odd: bytes) -> None:
         '::1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1 service.name=shop',
         '::1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 1\nmore',
         '::1 [x] "y"',
+        f'<34>1 {_CLOCK} a b c d [e@1 f="g"] h',
+        f"<34>1 {_CLOCK} {'x' * 256} b c d - h",
+        f"<34>1 {_CLOCK} a 3ms c d - h",
+        "<34>1 2023-02-30T22:13:20Z a b c d - h",
+        "<34>Nov 14 22:13:20 UTC 2023 web-1 a: b",
+        "<34>Feb 30 22:13:20 web-1 a: b",
+        f"<34>Nov 14 22:13:20 web-1 {'x' * 49}: b",
+        'I1114 22:13:20.123456       1 main.go:5] "done" a="b"',
+        f"I1114 22:13:20.123456       1 {'x' * 201}:5] done",
     ],
 )
 def test_shapes_that_are_not_sure_are_left(odd: str) -> None:
     values = [odd.encode(), LINES_OF["access, common"].encode()] * 4
-    records = records_of(values)
-    logs = decode(records).logs
-    rows, _ = read_shapes(Context.of(records, 0), logs, read_texts(Context.of(records, 0), logs))
-    assert rows.tolist() == [1, 3, 5, 7]
+    assert [row for rows, _ in _shaped(values) for row in rows.tolist()] == [1, 3, 5, 7]
     _check(values)
 
 
 def test_fields_that_a_shape_has_too_are_left() -> None:
     line, pod = LINES_OF["access, combined"], {"pod_name": "p"}
     values = [json.dumps({"log": line, "kubernetes": pod, **said}).encode() for said in ({"url.path": "x"}, {"level": "warn"}, {"a": "b"}) for _ in range(4)]
-    records = records_of(values)
-    logs = decode(records).logs
-    rows, _ = read_shapes(Context.of(records, 0), logs, read_texts(Context.of(records, 0), logs))
-    assert rows.tolist() == [8, 9, 10, 11]
+    assert [row for rows, _ in _shaped(values) for row in rows.tolist()] == [8, 9, 10, 11]
     _check(values)
     _check(values, [FormatSettings(name="mine", fields={"logger": "url.path"})])
     _check(values, [FormatSettings(name="mine", pattern="^::1 (?P<rest>.*)$")])
