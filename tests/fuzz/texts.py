@@ -208,7 +208,7 @@ def line(chance: Random) -> str:
     if draw < 0.08:
         return chance.choice(_SHAPES)
     if draw < 0.18:
-        return chance.choice(_TRACES)
+        return _object(chance) if draw < 0.13 else chance.choice(_TRACES)
     if draw < 0.25:
         return chance.choice(_MESSAGES)
     if draw < 0.35:
@@ -222,6 +222,16 @@ def line(chance: Random) -> str:
     head += f"{pick(('', '1 --- ', '123456789 --- ') if chance.random() < 0.3 else ('',))}{pick(('', pick(_THREADS)))}{pick(_LOGGERS)}{pick(_ENDS)}"
     parts = [pick(_IDS) if chance.random() < 0.6 else pick(_MESSAGES) for _ in range(chance.choice((1, 1, 2, 3)))]
     return (head if draw < 0.9 else "") + pick((" ", " ", "", "\u2003")).join(parts)
+
+
+def _object(chance: Random) -> str:
+    """A log object, whose names may be those of its envelope."""
+    names = chance.sample(
+        (*_KEYS, "log", "file", "offset", "log.offset", "log.level", "stream", "host", "agent.type", "input", "x", "y", "a", "body"),
+        chance.choice((1, 2, 4, 8)),
+    )
+    values = ("a", 1, 1.5, None, True, {"b": 1}, {"offset": 2}, {"text": "x"}, [1, "a"], "info", _TRACE, "2023-11-14T22:13:20Z", {}, "")
+    return json.dumps({name: chance.choice(values) for name in names}, ensure_ascii=chance.random() < 0.5)
 
 
 def _access(chance: Random) -> str:

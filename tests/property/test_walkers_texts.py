@@ -102,14 +102,36 @@ def test_usual_lines_are_read_by_the_batch(envelope: str, shape: str) -> None:
     _check(values)
 
 
-@pytest.mark.parametrize("envelope", ["cri", "docker"])
+@pytest.mark.parametrize("envelope", ["cri", "docker", "fluent-bit", "filebeat", "vector", "gcp"])
 def test_objects_in_an_envelope_are_walked(envelope: str) -> None:
-    values = [_wrapped(envelope, json.dumps({"level": "info", "msg": "done", "n": number, "trace_id": TRACE}), number) for number in range(8)]
+    values = [_wrapped(envelope, json.dumps({"level": "info", "msg": "done", "took": number, "trace_id": TRACE}), number) for number in range(8)]
     texts = _walked(values)
     assert texts is not None
     assert texts.records.all()
     assert set(texts.rows.column("form").to_pylist()) == {"json"}
     _check(values)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "said"),
+    [
+        *(
+            ("filebeat", said)
+            for said in ({"log": {"level": "info"}}, {"log.level": "info"}, {"log": "x"}, {"log.offset": 1}, {"ecs": 1}, {"message": {"a": 1}})
+        ),
+        *(("vector", said) for said in ({"file": "/b"}, {"source_type": "x"}, {"timestamp": "2026-01-01T13:00:00Z"}, {"host": "i"}, {"kubernetes": {"a": 1}})),
+        ("gcp", {"insertId": "x"}),
+        ("gcp", {f"k{number}": number for number in range(1024)}),
+    ],
+)
+def test_objects_with_names_of_their_envelope_give_the_same_rows(envelope: str, said: dict[str, Any]) -> None:
+    _check([_wrapped(envelope, json.dumps({"msg": "done", **(said if number % 3 else {})}), number) for number in range(12)])
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, {}, "x", [1]])
+def test_an_envelope_s_message_is_an_object_s_where_it_has_none(body: object) -> None:
+    said = {"@timestamp": _CLOCK, "message": '{"level":"warn"}', "input": {"type": "log"}, "body": body}
+    _check([json.dumps({**said, "n": number}).encode() for number in range(8)])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from tracebraid.schemas.table import ATTRIBUTES, CODED, STRING
 
 Bools = npt.NDArray[np.bool_]
 # Names at the top of an object that make it, beside others, something else than a log: see envelope.py and sniff.py.
-_OTHERS = frozenset(
+OTHERS = frozenset(
     {
         *("log", "logName", "insertId", "kubernetes", "agent", "@metadata", "input", "source_type", "logGroup", "logEvents"),
         *(f"resource{each}" for each in ("Spans", "Logs", "Metrics", "_spans", "_logs", "_metrics")),
@@ -35,7 +35,7 @@ _OTHERS = frozenset(
     }
 )
 _NO_RESOURCE = pa.record_batch([pa.array([[]], ATTRIBUTES), pa.nulls(1, STRING)], schema=RESOURCES)  # nothing tells where they come from
-_MESSAGES = frozenset({"message", "msg", "body"})  # as objects they have a text of their own beside their fields
+MESSAGES = frozenset({"message", "msg", "body"})  # as objects they have a text of their own beside their fields
 
 
 def may_be_object(values: pa.BinaryArray) -> Bytes:
@@ -108,11 +108,11 @@ def _names(memory: Memory, data: Bytes) -> tuple[pa.StringArray, Bools]:
     for number, (start, length, owner) in enumerate(entries):
         own = data[start : start + length].tobytes().decode()
         above = names[owner - 1] if owner else ""  # its parent came before
-        if owner and (others[owner - 1] or len(above) > limits.flatten_name_chars_max or above.lower() in _MESSAGES):
+        if owner and (others[owner - 1] or len(above) > limits.flatten_name_chars_max or above.lower() in MESSAGES):
             others[number] = True  # its records are left, and nobody asks for its whole name, which may repeat much
             names.append(own)
             continue
-        name, others[number] = (f"{above}.{own}", False) if owner else (own, own in _OTHERS)
+        name, others[number] = (f"{above}.{own}", False) if owner else (own, own in OTHERS)
         names.append(name)
         before = seen.setdefault(name, number)
         if before != number:  # a.b in one object, a: {b} in another, or both in one

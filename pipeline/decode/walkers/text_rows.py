@@ -5,6 +5,7 @@ share, and which records they are of. Never: a log within two envelopes, or a li
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ import pyarrow as pa
 
 from tracebraid.pipeline.decode.walkers import frames as f
 from tracebraid.pipeline.decode.walkers import plain_lines as p
-from tracebraid.pipeline.decode.walkers.batch import Walked, bytes_of
+from tracebraid.pipeline.decode.walkers.batch import bytes_of
 from tracebraid.pipeline.decode.walkers.frame_meaning import Frame, meaning_of
 from tracebraid.pipeline.decode.walkers.gather import slices
 from tracebraid.pipeline.decode.walkers.memory import Scratch
-from tracebraid.pipeline.decode.walkers.object_rows import walk_json
+from tracebraid.pipeline.decode.walkers.object_rows import MESSAGES, OTHERS, walk_json
 from tracebraid.pipeline.decode.walkers.wire import Bytes
-from tracebraid.pipeline.kernel.held import as_held, no_pairs, nothing
+from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.kernel.held import as_held, no_pairs, nothing, take
 from tracebraid.pipeline.kernel.held import plain as plain_of
+from tracebraid.pipeline.kernel.line_pairs import joined
 from tracebraid.pipeline.kernel.lines import LINES
 from tracebraid.schemas.table import ATTRIBUTES, CODED, INT32, STRING
 
@@ -164,14 +167,13 @@ class _Walk:
             part = self._rows(records[plain], times.take(pa.array(plain)), said)
             parts.append(part if right.all() else part.take(pa.array(np.flatnonzero(right))))
         objects = np.flatnonzero(sure & (kinds == p.OBJECT))
-        found = self._objects(records[objects], (texts, begins[objects], lengths[objects].astype(np.int64)), scratch) if len(objects) else None
-        if found is not None:
-            chosen = objects[found.records]
-            said = {"form": "json", "body": nothing(len(chosen), STRING), "attributes": plain_of(found.rows.column("attributes"))}
+        for places, fields in self._objects(records[objects], (texts, begins[objects], lengths[objects].astype(np.int64)), scratch):
+            chosen = objects[places]
+            said = {"form": "json", "body": nothing(len(chosen), STRING), "attributes": fields}
             parts.append(self._rows(records[chosen], times.take(pa.array(chosen)), said))
         if not parts:
             return None
-        rows = in_order(parts[0], parts[1]) if len(parts) > 1 else parts[0]
+        rows = reduce(in_order, parts)
         walked = np.zeros(len(self._frame_of), np.bool_)
         walked[rows.column("record").to_numpy()] = True
         return Texts(rows, self._frames, walked)
@@ -183,17 +185,38 @@ class _Walk:
         columns["envelope"] = pa.array([frame.envelope for frame in self._frames], STRING).dictionary_encode().take(pa.array(frames))
         return pa.record_batch([columns[name] for name in LINES.names], schema=LINES)
 
-    def _objects(self, records: Rows, places: tuple[Bytes, Ints, Ints], scratch: Scratch) -> Walked | None:
-        """Objects within their envelopes, walked with the envelopes' fields put behind their own; None where none is."""
+    def _objects(self, records: Rows, places: tuple[Bytes, Ints, Ints], scratch: Scratch) -> list[tuple[Rows, pa.MapArray]]:
+        """Which of these objects in their envelopes are walked, and their fields: the envelopes' are put behind their own before it, or else after."""
         texts, begins, lengths = places
+        if not len(records):
+            return []
         ends = [_written_behind(frame) for frame in self._frames]
-        suffixes = np.array([self._constant(end or "") for end in ends], np.int64)
+        suffixes = np.array([self._constant(end or "}") for end in ends], np.int64)
         frames = self._frame_of[records]
         contents = np.column_stack([np.full(len(records), p.AS_IT_IS), begins, lengths - 1])
         out, offsets, _ = self._written(np.stack([contents, suffixes[frames]], 1).reshape(-1, 3), texts)
         values = pa.BinaryArray.from_buffers(pa.binary(), len(records), [None, pa.py_buffer(np.ascontiguousarray(offsets[::2])), pa.py_buffer(out.tobytes())])
-        wanted = np.array([end is not None for end in ends], np.bool_)[frames]
-        return walk_json(values, wanted.astype(np.uint8), scratch)
+        found = walk_json(values, np.ones(len(records), np.uint8), scratch)
+        if found is None:
+            return []
+        rows, maps = np.flatnonzero(found.records), found.rows.column("attributes")
+        whole = np.array([end is not None for end in ends], np.bool_)[frames[rows]]
+        parts = [(rows[whole], plain_of(take(maps, np.flatnonzero(whole))))] if whole.any() else []
+        return parts if whole.all() else [*parts, self._beside(records, rows[~whole], take(maps, np.flatnonzero(~whole)))]
+
+    def _beside(self, records: Rows, rows: Rows, own: pa.MapArray) -> tuple[Rows, pa.MapArray]:
+        """Objects with the fields of their envelopes behind their own, of those that have none at the top that an envelope has, too, or might have."""
+        outer, sure = self._attributes(records[rows])
+        frames = self._frame_of[records[rows]]
+        heads = {number: {name.partition(".")[0] for name, _ in self._frames[number].attributes} for number in np.unique(frames).tolist()}
+        taken, names = frozenset[str]().union(*heads.values()), own.keys.dictionary.to_pylist()
+        doubtful = np.array([name.partition(".")[0] in taken for name in names], np.bool_)[own.keys.indices.to_numpy()]
+        ends = own.offsets.to_numpy()
+        sure[np.repeat(np.arange(len(rows)), np.diff(ends))[doubtful]] = False
+        sure &= ~np.isin(frames, [number for number, names in heads.items() if any(name.lower() in MESSAGES for name in names)])
+        fields, once = joined((ends, own.keys.cast(STRING), own.items.cast(STRING)), outer)
+        chosen = np.flatnonzero(sure & once & (np.diff(fields.offsets.to_numpy()) <= limits.attributes_per_row_max))
+        return rows[chosen], plain_of(take(fields, chosen))
 
     def _written(self, values: Ints, data: Bytes | None = None) -> tuple[Bytes, Numbers, Bools]:
         """Values one behind the other, where each ends, and which are none. `data`: where those are from that are no constants."""
@@ -242,9 +265,10 @@ class _Walk:
 
 
 def _written_behind(frame: Frame) -> str | None:
-    """What is put behind the fields of an object in place of its closing brace; None where an envelope's field might not keep its name, or differs by row."""
+    """What is put behind the fields of an object in place of its closing brace; None where an envelope's field might not keep its name, or differs by row, or
+    would not be walked."""
     named = [(name, value) for name, value in frame.attributes if not isinstance(value, int)]
-    if len(named) < len(frame.attributes) or any("." in name for name, _ in named if name != _STREAM):
+    if len(named) < len(frame.attributes) or any("." in name or name in OTHERS for name, _ in named if name != _STREAM):
         return None
     return "".join(f",{orjson.dumps(name).decode()}:{orjson.dumps(value).decode()}" for name, value in named) + "}"
 
