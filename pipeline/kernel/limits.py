@@ -42,6 +42,7 @@ redact_key_chars_min = 16
 format_pattern_chars_max = 4_000  # of one pattern
 
 # Partial windows.
+measured_rows_min = 32_768  # measured at once, unless the flush is before
 exemplars_max = 3  # slowest rows of a partial window, and failing ones, whose trace ids go with it
 observations_max = 1_000  # rows of a series and pane that a rule over rows may look at
 label_chars_max = 256  # of one label of a series; longer ones are cut, and what they then have in common is one series

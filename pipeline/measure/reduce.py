@@ -1,6 +1,7 @@
-"""Rows of one measure, of several source partitions → one partial window a (source, series, pane).
+"""Rows of measures, of several source partitions → one partial window a (source, series, pane).
 
-In: Rows, numpy arrays with an entry a row. Out: Partials. Never: a Python loop over rows, series or panes.
+In: Grouped, of measures that share their rows; Taken, of each. Out: Partials. Never: a Python loop over rows, series or panes; a sort of the rows, but for
+observations, and where a sum would depend on their order.
 """
 
 from collections.abc import Sequence
@@ -8,30 +9,29 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.choosing import choose_largest
+from tracebraid.pipeline.kernel.grouping import Moments, add_up, numbered
 from tracebraid.pipeline.kernel.histogram import LOWEST, bucket_of
-from tracebraid.pipeline.measure.rows import Bools, Floats, Ints
+from tracebraid.pipeline.measure.rows import Bools, Floats, Ints, Places, Taken
 from tracebraid.schemas.table import BOOL, INT32, INT64, STRING
 from tracebraid.schemas.windows import COLUMN, EXEMPLAR, FLOAT64, OBSERVATION
 
+_PANES_MAX = 1 << 20  # between the first and the last: beyond it those that are there are counted
+
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """source, series: numbers from 0. The rest as in Taken; `observed` is None for a measure that keeps no observations."""
+class Grouped:
+    """of: the group of each row. source, series, pane_us: of each group, which lie in their order. Of rows: traced, whether it has a trace id."""
 
+    of: Ints
     source: Ints
     series: Ints
     pane_us: Ints
-    time_us: Ints
-    flags: Bools
-    values: Floats
+    moments: Moments
     trace_ids: pa.ChunkedArray
-    observed: Bools | None
-    offset: Ints
-    index: Ints
+    traced: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,95 +48,127 @@ class Partials:
     cut: int
 
 
-def reduce_rows(rows: Rows) -> Partials:
-    """`rows` holds one row at least."""
-    order = _order((rows.source, rows.series, rows.pane_us, rows.time_us, rows.offset, rows.index))
-    source, series, pane = rows.source[order], rows.series[order], rows.pane_us[order]
-    new = (source[1:] != source[:-1]) | (series[1:] != series[:-1]) | (pane[1:] != pane[:-1])
-    starts = np.flatnonzero(np.r_[True, new])
-    group = np.cumsum(np.r_[0, new]).astype(np.int64)
-    flags, values = rows.flags[order], rows.values[order]
-    sizes = np.diff(np.r_[starts, len(order)])
-    counts = np.column_stack((sizes, np.add.reduceat(flags.astype(np.int64), starts, axis=0)))
-    cut, observations = _observations(rows, order, group, starts)
-    return Partials(
-        source=source[starts],
-        series=series[starts],
-        pane_us=pane[starts],
-        counts=_lists(np.arange(len(starts) + 1) * counts.shape[1], pa.array(counts.reshape(-1), INT64)),
-        columns=_columns(values, rows.time_us[order], group, starts),
-        exemplars=_exemplars(flags[:, 0], values, (rows.trace_ids, order), group, len(starts)),
-        observations=observations,
-        cut=cut,
+def group_rows(taken: Sequence[Places], pane_us: int) -> Grouped:
+    """One row at least."""
+    source, series, time_us, offset, index = (
+        np.concatenate(each) for each in zip(*((one.source, one.series, one.time_us, one.offset, one.index) for one in taken), strict=True)
+    )
+    pane = time_us // pane_us
+    low, count = int(pane.min()), int(pane.max()) - int(pane.min()) + 1
+    if count > _PANES_MAX:
+        there, pane = np.unique(pane, return_inverse=True)
+        low, count = 0, len(there)
+    else:
+        there = np.arange(low, low + count)
+    wide = int(series.max()) + 1
+    keys = (source * wide + series) * count + (pane - low)
+    numbers, first = numbered(keys)
+    order = np.argsort(keys[first])  # of groups: they are few
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    first = first[order]
+    trace_ids = pa.chunked_array([one.trace_ids for one in taken], STRING)
+    return Grouped(
+        of=rank[numbers],
+        source=source[first],
+        series=series[first],
+        pane_us=there[pane[first] - low] * pane_us,
+        moments=(time_us, offset, index),
+        trace_ids=trace_ids,
+        traced=np.concatenate(
+            [each.is_valid().to_numpy(zero_copy_only=False) if each.null_count else np.ones(len(each), np.bool_) for each in trace_ids.chunks]
+        ),
     )
 
 
-def _order(keys: Sequence[Ints]) -> Ints:
-    """Rows by the first key, then the second … As one number where their ranges allow it, which is the rule: six sorts become one."""
-    combined, room = np.zeros(len(keys[0]), np.int64), 1
-    for key in keys:
-        low, high = int(key.min()), int(key.max())
-        room *= high - low + 1
-        if room >= 1 << 62:
-            return np.lexsort(tuple(reversed(keys)))
-        combined = combined * (high - low + 1) + (key - low)
-    return np.argsort(combined)  # no two rows have one place
+def reduce_rows(rows: Grouped, taken: Sequence[Taken]) -> Partials:
+    """`taken`: of the rows, piece by piece in their order."""
+    groups = len(rows.source)
+    flags = [np.concatenate(each) for each in zip(*(one.flags for one in taken), strict=True)]
+    values = [np.concatenate(each) for each in zip(*(one.values for one in taken), strict=True)]
+    observed = [one.observed for one in taken if one.observed is not None]
+    counts = np.column_stack([np.bincount(rows.of, minlength=groups), *(np.bincount(rows.of[flag], minlength=groups) for flag in flags)])
+    cut, observations = _observations(rows, np.concatenate(observed) if observed else None)
+    return Partials(
+        source=rows.source,
+        series=rows.series,
+        pane_us=rows.pane_us,
+        counts=_lists(np.arange(groups + 1) * counts.shape[1], pa.array(counts.reshape(-1), INT64)),
+        columns=_columns(rows, values),
+        exemplars=_exemplars(rows, flags[0], values),
+        observations=observations,
+        cut=cut,
+    )
 
 
 def _lists(offsets: Ints, items: pa.Array) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, INT32), items)
 
 
-def _columns(values: Floats, time_us: Ints, group: Ints, starts: Ints) -> pa.ListArray:
+def _columns(rows: Grouped, values: Sequence[Floats]) -> pa.ListArray:
     """n, sum, min, max, last and buckets of each group and column; null where the group has no value."""
-    groups, wide = len(starts), values.shape[1]
-    there = ~np.isnan(values)
-    fields = {name: np.zeros((groups, wide)) for name in ("sum", "min", "max", "last")}
+    groups, wide = len(rows.source), len(values)
     n, last_us = np.zeros((groups, wide), np.int64), np.zeros((groups, wide), np.int64)
-    keys: list[Ints] = []
-    for column in range(wide):
-        ok, value = there[:, column], values[:, column]
-        n[:, column] = np.add.reduceat(ok.astype(np.int64), starts)
-        fields["sum"][:, column] = np.add.reduceat(np.where(ok, value, 0.0), starts)
-        fields["min"][:, column] = np.minimum.reduceat(np.where(ok, value, np.inf), starts)
-        fields["max"][:, column] = np.maximum.reduceat(np.where(ok, value, -np.inf), starts)
-        at = np.maximum.reduceat(np.where(ok, np.arange(len(value)), -1), starts)  # rows of a group lie in the order of time
-        fields["last"][:, column], last_us[:, column] = value[at], time_us[at]
-        keys.append(((group[ok] * wide + column) << 32) + (bucket_of(value[ok]).astype(np.int64) - LOWEST))
-    distinct, bucket_n = np.unique(np.concatenate(keys) if keys else np.empty(0, np.int64), return_counts=True)
+    found = np.zeros((4, groups, wide))  # sum, min, max, last
+    keys = [np.empty(0, np.int64)]
+    for column, value in enumerate(values):
+        counts, last = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
+        sums, least, most = np.zeros((3, groups))
+        if not add_up(value, rows.of, rows.moments, (counts, last), (sums, least, most)):
+            sums = _sums(rows, value)
+        n[:, column], last_us[:, column], found[:, :, column] = counts, rows.moments[0][last], (sums, least, most, value[last])
+        there = ~np.isnan(value)
+        of, some = (rows.of, value) if there.all() else (rows.of[there], value[there])
+        keys.append((of * wide + column << 32) + (bucket_of(some).astype(np.int64) - LOWEST))
+    distinct, bucket_n = _counted(np.concatenate(keys))
     upto = np.searchsorted(distinct >> 32, np.arange(groups * wide + 1))
     empty = (n == 0).reshape(-1)
-    numbers = [pa.array(fields[name].reshape(-1), FLOAT64, mask=empty) for name in ("sum", "min", "max", "last")]
+    numbers = [pa.array(each.reshape(-1), FLOAT64, mask=empty) for each in found]
     buckets = [_lists(upto, pa.array((distinct & 0xFFFFFFFF) + LOWEST, INT32)), _lists(upto, pa.array(bucket_n, INT64))]
     arrays = [pa.array(n.reshape(-1), INT64), *numbers, pa.array(last_us.reshape(-1), INT64, mask=empty), *buckets]
     return _lists(np.arange(groups + 1) * wide, pa.StructArray.from_arrays(arrays, fields=list(COLUMN)))
 
 
-def _exemplars(errors: Bools, values: Floats, ids: tuple[pa.ChunkedArray, Ints], group: Ints, groups: int) -> pa.ListArray:
+def _sums(rows: Grouped, values: Floats) -> Floats:
+    """Of values that are not whole, or large: their sum depends on the order, so that is the one of time, however the rows came."""
+    order = _order(rows)
+    found: Floats = np.bincount(rows.of[order], np.nan_to_num(values[order], nan=0.0), len(rows.source)).astype(np.float64, copy=False)
+    return found
+
+
+def _order(rows: Grouped) -> Ints:
+    """Rows by group, then in the order of time."""
+    order: Ints = np.lexsort((*reversed(rows.moments), rows.of))
+    return order
+
+
+def _counted(keys: Ints) -> tuple[Ints, Ints]:
+    """(distinct keys, ascending; how often each is there). Numpy's unique() takes twice as long."""
+    keys.sort()
+    starts = np.flatnonzero(np.r_[np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1]])
+    return keys[starts], np.diff(starts, append=len(keys))
+
+
+def _exemplars(rows: Grouped, errors: Bools, values: Sequence[Floats]) -> pa.ListArray:
     """The slowest rows that have a trace id, and the slowest failing ones; a row that is both is there once. Slow: by the measure's first column."""
-    value = np.nan_to_num(values[:, 0], nan=0.0) if values.shape[1] else np.zeros(len(group))
-    trace_ids, order = ids
-    traced = pc.is_valid(trace_ids).to_numpy()[order]
-    chosen = np.zeros(len(group), np.bool_)
-    for candidates in (traced, traced & errors):
-        choose_largest(candidates, value, group, limits.exemplars_max, chosen)
-    rows = np.flatnonzero(chosen)
-    rows = rows[np.lexsort((-value[rows], group[rows]))]
-    arrays = [trace_ids.take(pa.array(order[rows])).combine_chunks().cast(STRING), pa.array(value[rows], FLOAT64), pa.array(errors[rows], BOOL)]
-    return _lists(np.searchsorted(group[rows], np.arange(groups + 1)), pa.StructArray.from_arrays(arrays, fields=list(EXEMPLAR)))
+    groups, most = len(rows.source), limits.exemplars_max
+    value = np.nan_to_num(values[0], nan=0.0) if values else np.zeros(len(rows.of))
+    found = np.full((groups, 2 * most), -1)
+    choose_largest((rows.traced, errors), value, rows.of, rows.moments, (found.reshape(-1), np.full(groups * most, -1), most))
+    there = found >= 0
+    chosen = found[there]
+    arrays = [rows.trace_ids.take(pa.array(chosen)).combine_chunks().cast(STRING), pa.array(value[chosen], FLOAT64), pa.array(errors[chosen], BOOL)]
+    return _lists(np.r_[0, np.cumsum(there.sum(axis=1))], pa.StructArray.from_arrays(arrays, fields=list(EXEMPLAR)))
 
 
-def _rank(group: Ints) -> Ints:
-    """The place of each row within its group; groups are ascending."""
-    return np.arange(len(group)) - np.searchsorted(group, group, side="left")
-
-
-def _observations(rows: Rows, order: Ints, group: Ints, starts: Ints) -> tuple[int, pa.ListArray]:
+def _observations(rows: Grouped, observed: Bools | None) -> tuple[int, pa.ListArray]:
     """(how many are beyond the bound, the others): the first of each group, in the order of time."""
-    kept = np.empty(0, np.int64) if rows.observed is None else np.flatnonzero(_rank(group) < limits.observations_max)
-    at = order[kept]
-    true = rows.observed[at] if rows.observed is not None else np.empty(0, bool)
-    arrays = [pa.array(rows.time_us[at], INT64), pa.array(rows.offset[at], INT64), pa.array(rows.index[at], INT32), pa.array(true, BOOL)]
-    offsets = np.searchsorted(group[kept], np.arange(len(starts) + 1))
-    cut = len(order) - len(kept) if rows.observed is not None else 0
-    return cut, _lists(offsets, pa.StructArray.from_arrays(arrays, fields=list(OBSERVATION)))
+    order = _order(rows) if observed is not None else np.empty(0, np.int64)
+    group = rows.of[order]
+    rank = np.arange(len(group)) - np.searchsorted(group, group, side="left")
+    at = order[rank < limits.observations_max]
+    time_us, offset, index = (each[at] for each in rows.moments)
+    true = observed[at] if observed is not None else np.empty(0, np.bool_)
+    arrays = [pa.array(time_us, INT64), pa.array(offset, INT64), pa.array(index, INT32), pa.array(true, BOOL)]
+    offsets = np.searchsorted(rows.of[at], np.arange(len(rows.source) + 1))
+    return len(order) - len(at), _lists(offsets, pa.StructArray.from_arrays(arrays, fields=list(OBSERVATION)))

@@ -1,12 +1,12 @@
-"""What a measure takes of one batch: which rows, of which series, in which pane, and their values.
+"""What a measure takes of rows: which of them, of which series, in which pane, and their values.
 
-In: a batch of schemas.spans or schemas.logs, a compiled measure. Out: Taken, numpy arrays with an entry a row. Never: a row that the
-measure's condition leaves out; a Python call a row, only one a series and batch.
+In: rows of schemas.spans or schemas.logs, a compiled measure. Out: Taken, numpy arrays with an entry a row. Never: a row that the
+measure's condition leaves out; a Python call a row, only one a distinct tuple of labels.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,20 @@ import pyarrow.compute as pc
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.event_time import measured
-from tracebraid.pipeline.kernel.held import take_rows
-from tracebraid.pipeline.kernel.route import routes
+from tracebraid.pipeline.kernel.grouping import numbered
+from tracebraid.pipeline.measure.columns import Columns
 from tracebraid.schemas.table import FALSE, INT64
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Batch = Any  # a record batch, or Columns
+_MIXED_MAX = 1 << 62
 
 
 class Compiled(Protocol):
-    """What this stage asks of a measure of pipeline.rules, and of a stand-in in tests. Arrays have an entry a row of the batch."""
+    """What this stage asks of a measure of pipeline.rules, and of a stand-in in tests. Arrays have an entry a row of the batch, which is a record batch or
+    what looks like one: Columns. errors, missing: the same for all measures of a signal."""
 
     @property
     def id(self) -> int: ...
@@ -41,74 +44,102 @@ class Compiled(Protocol):
     def observe(self) -> str: ...
     @property
     def group(self) -> tuple[str, tuple[str, ...], str, int]: ...
-    def select(self, batch: pa.RecordBatch) -> pa.BooleanArray | None: ...
-    def label_arrays(self, batch: pa.RecordBatch) -> list[pa.StringArray]: ...
-    def condition_arrays(self, batch: pa.RecordBatch) -> list[pa.BooleanArray]: ...
-    def column_arrays(self, batch: pa.RecordBatch) -> list[pa.DoubleArray]: ...
-    def observations(self, batch: pa.RecordBatch) -> pa.BooleanArray: ...
-    def errors(self, batch: pa.RecordBatch) -> pa.BooleanArray: ...
-    def missing(self, batch: pa.RecordBatch) -> pa.BooleanArray: ...
+    def select(self, batch: Batch) -> pa.BooleanArray | None: ...
+    def label_arrays(self, batch: Batch) -> list[pa.StringArray]: ...
+    def condition_arrays(self, batch: Batch) -> list[pa.BooleanArray]: ...
+    def column_arrays(self, batch: Batch) -> list[pa.DoubleArray]: ...
+    def observations(self, batch: Batch) -> pa.BooleanArray: ...
+    def errors(self, batch: Batch) -> pa.BooleanArray: ...
+    def missing(self, batch: Batch) -> pa.BooleanArray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Rows that measures of one group share: where each is from, when it counts, and of which series. source, series: numbers from 0."""
+
+    source: Ints
+    series: Ints
+    time_us: Ints
+    offset: Ints
+    index: Ints
+    trace_ids: pa.StringArray
+
+    def without(self, number: int) -> "Places | None":
+        """None where no row is left; itself where none goes."""
+        kept = np.flatnonzero(self.source != number)
+        if len(kept) == len(self.source):
+            return self
+        if not len(kept):
+            return None
+        source, series, time_us, offset, index = (each[kept] for each in (self.source, self.series, self.time_us, self.offset, self.index))
+        return Places(source, series, time_us, offset, index, self.trace_ids.take(pa.array(kept)))
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Rows of one batch. flags: bool [rows, 2 + conditions]: errors, missing, conditions. values: float64 [rows, columns], NaN for none."""
+    """What a measure took of rows. flags: errors, missing, and whether each condition holds. values: of each column, NaN for none. observed: None for a
+    measure that keeps no observations."""
 
-    time_us: Ints
-    labels: tuple[Ints, list[tuple[str, ...]]]  # the row's place among the batch's distinct label tuples, and those
-    flags: Bools
-    values: Floats
-    trace_ids: pa.StringArray
+    flags: tuple[Bools, ...]
+    values: tuple[Floats, ...]
     observed: Bools | None
-    offset: Ints
-    index: Ints
+
+    def at(self, rows: Ints | Bools) -> "Taken":
+        """The rows at these places."""
+        return Taken(
+            tuple(each[rows] for each in self.flags), tuple(each[rows] for each in self.values), None if self.observed is None else self.observed[rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows of one batch that measures of one group share, with their times and labels."""
+    """The rows that measures of one group share, with their labels: each row's place among the distinct tuples, and those."""
 
-    batch: pa.RecordBatch
-    time_us: Ints
+    rows: Columns
     labels: tuple[Ints, list[tuple[str, ...]]]
 
 
-def with_derived(signal: str, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of schemas.spans with the columns `route` and `operation`, by which rules may group; others as they are."""
-    if signal != "spans":
-        return batch
-    found = routes(batch)
-    return pa.RecordBatch.from_arrays([*batch.columns, found, found], names=[*batch.schema.names, "route", "operation"])
-
-
-def select(measure: Compiled, batch: pa.RecordBatch) -> Selection | None:
+def select(measure: Compiled, rows: Columns) -> Selection | None:
     """None where no row is the measure's."""
-    chosen = measure.select(batch)
+    chosen = measure.select(rows)
     if chosen is not None:
-        batch = take_rows(batch, np.flatnonzero(pc.fill_null(chosen, FALSE).to_numpy(zero_copy_only=False)))
-    if not batch.num_rows:
+        rows = rows.taken(np.flatnonzero(_bools(chosen)))
+    if not rows.num_rows:
         return None
-    return Selection(batch, event_times(batch), _distinct(measure.label_arrays(batch), batch.num_rows))
+    return Selection(rows, _distinct(measure.label_arrays(rows), rows.num_rows))
 
 
-def take(measure: Compiled, selection: Selection) -> Taken:
-    """`selection`: of this measure, or of another one of its group."""
-    batch = selection.batch
-    flags = [measure.errors(batch), measure.missing(batch), *measure.condition_arrays(batch)]
-    columns = measure.column_arrays(batch)
+def take(measure: Compiled, rows: Columns) -> Taken:
+    """`rows`: selected for this measure, or for another one of its group."""
     return Taken(
-        time_us=selection.time_us,
-        labels=selection.labels,
-        flags=np.column_stack([_bools(each) for each in flags]),
-        values=np.column_stack([_floats(each) for each in columns]) if columns else np.empty((batch.num_rows, 0)),
-        trace_ids=batch.column("trace_id"),
-        observed=_bools(measure.observations(batch)) if measure.observe else None,
-        offset=batch.column("kafka_offset").to_numpy(),
-        index=batch.column("record_index").to_numpy().astype(np.int64),
+        flags=(
+            rows.once("errors", lambda whole: _bools(measure.errors(whole))),
+            rows.once("missing", lambda whole: _bools(measure.missing(whole))),
+            *map(_bools, measure.condition_arrays(rows)),
+        ),
+        values=tuple(map(_floats, measure.column_arrays(rows))),
+        observed=_bools(measure.observations(rows)) if measure.observe else None,
     )
 
 
-def event_times(batch: pa.RecordBatch) -> Ints:
+def places(rows: Columns, source: Ints, series: Ints) -> Places:
+    """source: of every row of the batches. series: of these rows."""
+    return Places(
+        source=rows.once("source", lambda _: source),
+        series=series,
+        time_us=times(rows),
+        offset=rows.once("offset", lambda whole: whole.column("kafka_offset").to_numpy()),
+        index=rows.once("index", lambda whole: whole.column("record_index").to_numpy().astype(np.int64)),
+        trace_ids=rows.column("trace_id"),
+    )
+
+
+def times(rows: Columns) -> Ints:
+    """event_times() of these rows."""
+    return rows.once("time_us", event_times)
+
+
+def event_times(batch: Batch) -> Ints:
     """Microseconds since 1970: a span's end, else its start; a log's time; the Kafka timestamp, or when it was normalized, where those are not plausible."""
     kafka = batch.column("kafka_time").cast(INT64)
     names = ("end_time", "start_time") if "end_time" in batch.schema.names else ("time",)
@@ -124,26 +155,31 @@ def _bools(array: pa.BooleanArray) -> Bools:
 
 def _floats(array: pa.DoubleArray) -> Floats:
     """NaN for null and for what is not finite: it has no place in a sum or a bucket."""
-    values = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-    return np.where(np.isfinite(values), values, np.nan)
+    values: Floats = array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
-def _distinct(labels: Sequence[pa.StringArray], rows: int) -> tuple[Ints, list[tuple[str, ...]]]:
-    """(row → number of its label tuple, the tuples, which are distinct but for labels that were cut)."""
+def _distinct(labels: Sequence[pa.Array], rows: int) -> tuple[Ints, list[tuple[str, ...]]]:
+    """(row → number of its label tuple, the tuples, each once)."""
     if not labels:
         return np.zeros(rows, np.int64), [()]
-    encoded = [pc.dictionary_encode(each) for each in labels]
-    codes = [each.indices.to_numpy().astype(np.int64) for each in encoded]
-    sizes = [max(1, len(each.dictionary)) for each in encoded]
-    combined, seen = codes[0], sizes[0]
-    for code, size in zip(codes[1:], sizes[1:], strict=True):
-        if seen * size > 1 << 62:  # the mixed number would not fit: number what has been seen so far anew
-            unique, combined = np.unique(combined, return_inverse=True)
+    coded = [_coded(each) for each in labels]
+    combined, seen = coded[0][0], max(1, len(coded[0][1]))
+    for codes, texts in coded[1:]:
+        if seen * len(texts) > _MIXED_MAX:  # the mixed number would not fit: number what has been seen so far anew
+            combined, unique = numbered(combined)
             seen = len(unique)
-        combined, seen = combined * size + code, seen * size
-    _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
-    texts = [
-        pc.utf8_slice_codeunits(each.dictionary.take(pa.array(code[first])), 0, limits.label_chars_max).to_pylist()
-        for each, code in zip(encoded, codes, strict=True)
-    ]
-    return inverse.reshape(-1), list(zip(*texts, strict=True))
+        combined, seen = combined * len(texts) + codes, seen * max(1, len(texts))
+    numbers, first = numbered(combined)
+    return numbers, list(zip(*(texts.take(pa.array(codes[first])).to_pylist() for codes, texts in coded), strict=True))
+
+
+def _coded(labels: pa.Array) -> tuple[Ints, pa.StringArray]:
+    """(row → number of its text, the texts, cut, each once)."""
+    encoded = labels if pa.types.is_dictionary(labels.type) else pc.dictionary_encode(labels)
+    texts = pc.dictionary_encode(pc.utf8_slice_codeunits(encoded.dictionary, 0, limits.label_chars_max))
+    codes: Ints = encoded.indices.to_numpy().astype(np.int64)
+    if len(texts.dictionary) < len(texts):
+        codes = texts.indices.to_numpy().astype(np.int64)[codes]
+    return codes, texts.dictionary

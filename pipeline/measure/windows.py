@@ -16,8 +16,9 @@ import structlog
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.records import Normalized, Partition, Records
-from tracebraid.pipeline.measure.reduce import Partials, Rows, reduce_rows
-from tracebraid.pipeline.measure.rows import Compiled, Ints, Selection, Taken, select, take, with_derived
+from tracebraid.pipeline.measure.columns import Columns, as_one
+from tracebraid.pipeline.measure.reduce import Grouped, Partials, group_rows, reduce_rows
+from tracebraid.pipeline.measure.rows import Compiled, Ints, Places, Selection, Taken, places, select, take, times
 from tracebraid.pipeline.measure.series import Series
 from tracebraid.schemas.table import INT64, STRING
 from tracebraid.schemas.windows import KIND_HEADER, PARTIALS, SOURCE_HEADER, VERSION, VERSION_HEADER
@@ -36,19 +37,34 @@ class Piece:
 
 @dataclass(slots=True)
 class _Open:
-    """What one measure took since the last flush: for each batch its source, its series' numbers, its rows."""
+    """What one measure took since the last flush, piece by piece. Pieces that several measures of a group took are one and the same Places."""
 
     measure: Compiled
     series: Series
-    taken: list[tuple[Partition, Ints, Taken]] = field(default_factory=list)
+    taken: list[tuple[Places, Taken]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Batches of one signal that came and are not measured yet, each with the number of its source."""
+
+    batches: list[tuple[int, pa.RecordBatch]] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0  # of the records that they were made of, into which their texts may point
 
 
 class OpenWindows:
-    """`add` rows, take `pieces` into a transaction, `settle` once it is committed; after an aborted one the rows are read, and added, again."""
+    """`add` rows, take `pieces` into a transaction, `settle` once it is committed; after an aborted one the rows are read, and added, again.
+
+    Rows are not measured as they come but when enough have, or at the flush: what a measure costs beside its rows is some milliseconds, and a poll of many
+    partitions gives each a few thousand rows. A row's place, values and series are the same whenever that is."""
 
     def __init__(self, measures: Sequence[Compiled]) -> None:
         self._open: dict[int, _Open] = {}
         self._covered: dict[Partition, tuple[int, int]] = {}
+        self._sources: dict[Partition, int] = {}  # numbers, none of them given twice between two flushes
+        self._given = itertools.count()
+        self._waiting = {"spans": _Waiting(), "logs": _Waiting()}
         self.overflowed = 0  # rows that went to an overflow series since the start
         self.cut = 0  # observations beyond the bound, likewise
         self.failed = 0  # rows that a measure failed on, likewise
@@ -56,21 +72,40 @@ class OpenWindows:
         self.set_measures(measures)
 
     def set_measures(self, measures: Sequence[Compiled]) -> None:
-        """From the next row on. A measure that stays keeps its series."""
-        self._open = {each.id: self._open.get(each.id) or _Open(each, Series(each.by, each.max_series)) for each in measures}
+        """From the next row on. A measure that stays keeps its series; those that have the same rows, labels and bound share them."""
+        self._measure_all()
+        shared = {_series_key(each.measure): each.series for each in self._open.values()}
+        for each in measures:
+            shared.setdefault(_series_key(each), Series(each.by, each.max_series))
+        self._open = {each.id: self._open.get(each.id) or _Open(each, shared[_series_key(each)]) for each in measures}
 
     def add(self, records: Records, normalized: Normalized) -> None:
         first, _ = self._covered.get(records.partition, (records.first_offset, 0))
         self._covered[records.partition] = first, records.next_offset
         for signal, batch in (("spans", normalized.spans), ("logs", normalized.logs)):
-            mine = [each for each in self._open.values() if each.measure.signal == signal]
-            if batch.num_rows and mine:
-                self._add(records.partition, mine, batch)
+            if not batch.num_rows or not any(each.measure.signal == signal for each in self._open.values()):
+                continue
+            if records.partition not in self._sources:
+                self._sources[records.partition] = next(self._given)
+            waiting = self._waiting[signal]
+            waiting.batches.append((self._sources[records.partition], batch))
+            waiting.rows, waiting.bytes = waiting.rows + batch.num_rows, waiting.bytes + records.batch.nbytes
+            if waiting.rows >= limits.measured_rows_min or waiting.bytes >= limits.poll_bytes_max:
+                self._measure(signal)
 
-    def _add(self, partition: Partition, mine: "list[_Open]", batch: pa.RecordBatch) -> None:
-        """What a measure fails on, it leaves out, and no other one does: found by itself, then by halving the batch. The rows are in the lake; to end here
-        would be to end at each start."""
-        left, tried = [(mine, batch)], 0
+    def _measure_all(self) -> None:
+        for signal in self._waiting:
+            self._measure(signal)
+
+    def _measure(self, signal: str) -> None:
+        """What waits of one signal. What a measure fails on, it leaves out, and no other one does: found by itself, then by halving the rows. They are in the
+        lake; to end here would be to end at each start."""
+        waiting, mine = self._waiting[signal], [each for each in self._open.values() if each.measure.signal == signal]
+        self._waiting[signal] = _Waiting()
+        if not waiting.batches or not mine:
+            return
+        source = np.repeat([number for number, _ in waiting.batches], [batch.num_rows for _, batch in waiting.batches])
+        left, tried = [(mine, as_one(signal, [batch for _, batch in waiting.batches]))], 0
         while left:
             measures, rows = left.pop()
             try:
@@ -82,15 +117,23 @@ class OpenWindows:
                 if len(measures) > 1:
                     left += [([each], rows) for each in reversed(measures)]
                 elif rows.num_rows > 1 and tried < limits.halves_max:
-                    left += [(measures, rows.slice(rows.num_rows // 2)), (measures, rows.slice(0, rows.num_rows // 2))]
+                    half = rows.num_rows // 2
+                    left += [(measures, rows.taken(np.arange(half, rows.num_rows))), (measures, rows.taken(np.arange(half)))]
                 else:
                     self._fail(rows.num_rows, error)
                 continue
-            for each, selection, one in taken:
+            self._keep(taken, source)
+
+    def _keep(self, taken: "list[tuple[_Open, Selection, Taken]]", source: Ints) -> None:
+        found: dict[tuple[int, int], Places] = {}
+        for each, selection, one in taken:
+            key = id(selection), id(each.series)
+            if key not in found:
                 place, tuples = selection.labels
-                numbers = each.series.numbers(tuples, int(selection.time_us.max()))[place]
-                self.overflowed += int((numbers == 0).sum())
-                each.taken.append((partition, numbers, one))
+                numbers = each.series.numbers(tuples, int(times(selection.rows).max()))
+                found[key] = places(selection.rows, source, numbers[place])
+            self.overflowed += int((found[key].series == 0).sum())
+            each.taken.append((found[key], one))
 
     def _fail(self, rows: int, error: Exception) -> None:
         self.failed += rows
@@ -103,17 +146,30 @@ class OpenWindows:
     def forget(self, partition: Partition) -> None:
         """Its next owner reads these rows again."""
         self._covered.pop(partition, None)
+        number = self._sources.pop(partition, None)
+        if number is None:
+            return
+        for waiting in self._waiting.values():
+            waiting.batches = [one for one in waiting.batches if one[0] != number]
+        without: dict[int, Places | None] = {id(place): place.without(number) for each in self._open.values() for place, _ in each.taken}
         for each in self._open.values():
-            each.taken = [one for one in each.taken if one[0] != partition]
+            each.taken = [
+                (kept, one if kept is place else one.at(place.source != number)) for place, one in each.taken if (kept := without[id(place)]) is not None
+            ]
 
     def pieces(self, shards: int) -> list[Piece]:
         """All that is open, as messages for `shards` partitions. Nothing is forgotten before settle()."""
+        self._measure_all()
         sources = sorted(self._covered)
-        batches = [batch for each in self._open.values() if each.taken and (batch := self._sound(each, sources, shards))]
+        grouped: dict[tuple[int, ...], Grouped] = {}
+        batches = [batch for each in self._open.values() if each.taken and (batch := self._sound(each, grouped, shards))]
         if not batches:
             return []
-        order = np.lexsort((np.concatenate([shard for _, shard, _ in batches]), np.concatenate([source for source, _, _ in batches])))
-        source = np.concatenate([source for source, _, _ in batches])[order]
+        place = np.zeros(1 + max(self._sources.values()), np.int64)
+        place[list(self._sources.values())] = [sources.index(partition) for partition in self._sources]
+        source = place[np.concatenate([source for source, _, _ in batches])]
+        order = np.lexsort((np.concatenate([shard for _, shard, _ in batches]), source))
+        source = source[order]
         shard = np.concatenate([shard for _, shard, _ in batches])[order]
         table = pa.Table.from_batches([batch for _, _, batch in batches]).take(pa.array(order)).combine_chunks().to_batches()[0]
         edges = [0, *(np.flatnonzero((source[1:] != source[:-1]) | (shard[1:] != shard[:-1])) + 1).tolist(), len(order)]
@@ -130,20 +186,23 @@ class OpenWindows:
         source = orjson.dumps({**place, "first_offset": first, "next_offset": behind, "part": part})
         return (KIND_HEADER, b"partials"), (VERSION_HEADER, str(VERSION).encode()), (SOURCE_HEADER, source)
 
-    def _sound(self, each: _Open, sources: Sequence[Partition], shards: int) -> tuple[Ints, Ints, pa.RecordBatch] | None:
+    def _sound(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, Ints, pa.RecordBatch] | None:
         """None where the measure fails on what it took: that is left out of its windows, not of the others'."""
         try:
-            return self._partials(each, sources, shards)
+            return self._partials(each, grouped, shards)
         except MemoryError:
             raise
         except Exception as error:
-            self._fail(sum(len(numbers) for _, numbers, _ in each.taken), error)
+            self._fail(sum(len(place.source) for place, _ in each.taken), error)
             each.taken = []
             return None
 
-    def _partials(self, each: _Open, sources: Sequence[Partition], shards: int) -> tuple[Ints, Ints, pa.RecordBatch]:
-        """(source, shard, PARTIALS), an entry a partial window of this measure."""
-        partials = reduce_rows(_rows(each, {partition: number for number, partition in enumerate(sources)}))
+    def _partials(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, Ints, pa.RecordBatch]:
+        """(source, shard, PARTIALS), an entry a partial window of this measure. grouped: by the pieces of which it is."""
+        key = tuple(id(place) for place, _ in each.taken)
+        if key not in grouped:
+            grouped[key] = group_rows([place for place, _ in each.taken], each.measure.pane_us)
+        partials = reduce_rows(grouped[key], [one for _, one in each.taken])
         self.cut += partials.cut
         hashes = each.series.hashes()[partials.series]
         shard = (each.series.places()[partials.series] % np.uint64(shards)).astype(np.int64)
@@ -151,41 +210,29 @@ class OpenWindows:
 
     def settle(self) -> None:
         """What was open is published."""
-        self._covered = {}
+        self._covered, self._sources, self._given = {}, {}, itertools.count()
+        self._waiting = {signal: _Waiting() for signal in self._waiting}
         for each in self._open.values():
             each.taken = []
-            each.series.make_room()
+        for series in {id(each.series): each.series for each in self._open.values()}.values():
+            series.make_room()
 
 
-def _taken(measures: Sequence[_Open], batch: pa.RecordBatch) -> list[tuple[_Open, Selection, Taken]]:
-    """What each takes of the batch; nothing is changed, and measures of one group share their selection."""
-    rows, selections = with_derived(measures[0].measure.signal, batch), dict[tuple[str, tuple[str, ...], str, int], Selection | None]()
+def _series_key(measure: Compiled) -> tuple[object, ...]:
+    return (*measure.group, measure.max_series)
+
+
+def _taken(measures: Sequence[_Open], rows: Columns) -> list[tuple[_Open, Selection, Taken]]:
+    """What each takes of the rows; nothing is changed, and measures of one group share their selection."""
+    selections = dict[tuple[str, tuple[str, ...], str, int], Selection | None]()
     found = []
     for each in measures:
         if each.measure.group not in selections:
             selections[each.measure.group] = select(each.measure, rows)
         selection = selections[each.measure.group]
         if selection is not None:
-            found.append((each, selection, take(each.measure, selection)))
+            found.append((each, selection, take(each.measure, selection.rows)))
     return found
-
-
-def _rows(each: _Open, numbers: dict[Partition, int]) -> Rows:
-    taken = [one for _, _, one in each.taken]
-    time_us = np.concatenate([one.time_us for one in taken])
-    observed = [one.observed for one in taken if one.observed is not None]
-    return Rows(
-        source=np.concatenate([np.full(len(series), numbers[partition]) for partition, series, _ in each.taken]),
-        series=np.concatenate([series for _, series, _ in each.taken]),
-        pane_us=time_us - time_us % each.measure.pane_us,
-        time_us=time_us,
-        flags=np.concatenate([one.flags for one in taken]),
-        values=np.concatenate([one.values for one in taken]),
-        trace_ids=pa.chunked_array([one.trace_ids for one in taken], STRING),
-        observed=np.concatenate(observed) if observed else None,
-        offset=np.concatenate([one.offset for one in taken]),
-        index=np.concatenate([one.index for one in taken]),
-    )
 
 
 def _batch(each: _Open, partials: Partials, hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> pa.RecordBatch:

@@ -1,12 +1,15 @@
 """Partial windows beside a slow oracle; and that their parts add up however the rows were cut, spread and ordered."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from hypothesis import given
+import pyarrow.compute as pc
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.measures import ByService, Row, normalized_of, quantile
@@ -97,6 +100,87 @@ def test_partial_windows_add_up_to_the_rows(placed: list[tuple[int, Row]], cut: 
                 near = quantiles(*arrays, (q,), 1)[0, 0]
                 assert abs(near - max(0.0, quantile(values, q))) <= RELATIVE_ERROR_MAX * abs(quantile(values, q)) + 1e-9
     assert windows.pieces(SHARDS) == []
+
+
+def told(windows: OpenWindows) -> list[tuple[Any, ...]]:
+    """What all pieces say, of each source partition."""
+    found = []
+    for piece in windows.pieces(SHARDS):
+        source = orjson.loads(dict(piece.headers)[SOURCE_HEADER])
+        found += [(source["partition"], source["first_offset"], source["next_offset"], piece.shard, row) for row in read([piece])]
+    return sorted(found, key=repr)
+
+
+fractions = st.lists(st.tuples(st.integers(0, 2), rows, st.sampled_from([0.1, 1 / 3, 7.0, 2.0**60, -1e-9])), min_size=1, max_size=40)
+
+
+@dataclass(frozen=True)
+class Scaled(ByService):
+    """Values whose sum depends on the order in which they are added."""
+
+    id: int = 8
+
+    def column_arrays(self, batch: Any) -> list[pa.DoubleArray]:
+        (durations,) = super().column_arrays(batch)
+        scales = pc.cast(batch.column("tenant"), pa.float64())
+        return [pc.multiply(durations, scales), durations]
+
+
+@settings(max_examples=40)
+@given(fractions, st.integers(1, 20), st.sets(st.integers(0, 2)), st.integers(1, 50), st.booleans())
+def test_windows_are_the_same_however_rows_were_cut_and_what_was_measured_at_once(
+    placed: list[tuple[int, Row, float]], cut: int, gone: set[int], at_once: int, pauses: bool
+) -> None:
+    """One OpenWindows is given each partition's rows as one batch and is asked at the end; another one gets them in batches, beside those of partitions that
+    go again, and measures whenever so many rows wait."""
+    measures = [ByService(), Scaled(), ByService(id=9, observe="duration > 1s"), ByService(id=10, only="cart"), Scaled(id=11, only="cart", pane_us=7_000_000)]
+    placed = [(where, {**row, "tenant": repr(scale)}, scale) for where, row, scale in placed]
+    whole, parts, offsets = OpenWindows(measures), OpenWindows(measures), [0, 0, 0]
+    for partition in range(3):
+        if partition not in gone and (mine := [row for where, row, _ in placed if where == partition]):
+            whole.add(*normalized_of(PARTITIONS[partition], 0, mine))
+    with patch.object(limits, "measured_rows_min", at_once):
+        for start in range(0, len(placed), cut):
+            for partition in range(3):
+                if mine := [row for where, row, _ in placed[start : start + cut] if where == partition]:
+                    parts.add(*normalized_of(PARTITIONS[partition], offsets[partition], mine))
+                    offsets[partition] += len(mine)
+            if pauses:
+                parts.pieces(SHARDS)  # a transaction that fails
+        for partition in gone:
+            parts.forget(PARTITIONS[partition])
+    assert told(parts) == told(whole)
+    assert parts.cut >= whole.cut == 0
+
+
+def test_a_partition_that_comes_again_is_measured_anew() -> None:
+    windows, again = OpenWindows([ByService()]), OpenWindows([ByService()])
+    row = {"kind": "SERVER", "service_name": "a", "end_time": T0, "kafka_time": T0, "duration_ns": 3}
+    for number in range(2):
+        windows.add(*normalized_of(PARTITIONS[number], 0, [row] * 4))
+    windows.pieces(SHARDS)
+    windows.forget(PARTITIONS[0])
+    windows.forget(PARTITIONS[1])
+    for each in (windows, again):
+        each.add(*normalized_of(PARTITIONS[1], 1, [row] * 3))
+        each.add(*normalized_of(PARTITIONS[0], 2, [row] * 2))
+    assert told(windows) == told(again)
+
+
+def test_panes_may_lie_far_apart() -> None:
+    windows, far = OpenWindows([ByService()]), [T0 - 50 * 365 * 86_400_000_000, T0, T0 + MINUTE]
+    row = {"kind": "SERVER", "service_name": "a", "duration_ns": 3}
+    windows.add(*normalized_of(PARTITIONS[0], 0, [{**row, "kafka_time": time_us, "end_time": time_us} for time_us in [*far, *far[::-1]]]))
+    assert [(each["pane_us"], each["counts"][0]) for each in read(windows.pieces(1))] == [(time_us - time_us % MINUTE, 2) for time_us in far]
+
+
+def test_a_new_measure_begins_with_the_next_row() -> None:
+    windows = OpenWindows([ByService()])
+    row = {"kind": "SERVER", "service_name": "a", "end_time": T0, "kafka_time": T0, "duration_ns": 3}
+    windows.add(*normalized_of(PARTITIONS[0], 0, [row] * 4))
+    windows.set_measures([ByService(), ByService(id=8)])
+    windows.add(*normalized_of(PARTITIONS[0], 4, [row]))
+    assert {row["measure"]: row["counts"][0] for row in read(windows.pieces(SHARDS))} == {7: 5, 8: 1}
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), rows), min_size=1, max_size=40))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
@@ -15,7 +16,7 @@ from tracebraid.pipeline.kernel.settings import NormalizedSettings, StreamSettin
 from tracebraid.pipeline.measure import windows as measure_windows
 from tracebraid.pipeline.measure.windows import OpenWindows
 from tracebraid.pipeline.stream import OpenStream
-from tracebraid.schemas.windows import PARTIALS
+from tracebraid.schemas.windows import PARTIALS, SOURCE_HEADER
 
 P = Partition("c", "spans", "t", 0)
 T0 = 1_700_000_040_000_000
@@ -50,11 +51,33 @@ def test_a_row_is_left_out_of_the_measure_that_fails_on_it_alone() -> None:
     with capture_logs() as told:
         windows.add(*normalized_of(P, 0, spans(20, {3, 11})))
         windows.add(*normalized_of(P, 20, spans(5)))
-    assert counts_of(windows) == {7: 25, 8: 23}
+        assert counts_of(windows) == {7: 25, 8: 23}
     assert windows.failed == 2
     (line,) = told
     assert line["why"].startswith("ArrowInvalid at ")
     assert "secret" not in str(told)
+
+
+def test_no_other_partitions_rows_go_with_it() -> None:
+    windows, other = OpenWindows([ByService(), Fragile()]), Partition("c", "spans", "t", 1)
+    windows.add(*normalized_of(P, 0, spans(7, {6})))
+    windows.add(*normalized_of(other, 0, spans(5, {0, 2})))
+    found: dict[tuple[int, int], int] = {}
+    for piece in windows.pieces(1):
+        source = orjson.loads(dict(piece.headers)[SOURCE_HEADER])
+        for row in pa.ipc.read_record_batch(pa.py_buffer(piece.value), PARTIALS).to_pylist():
+            found[row["measure"], source["partition"]] = row["counts"][0]
+    assert found == {(7, 0): 7, (7, 1): 5, (8, 0): 6, (8, 1): 3}
+    assert windows.failed == 3
+
+
+def test_what_failed_is_forgotten_with_its_partition() -> None:
+    windows, other = OpenWindows([ByService(), Fragile()]), Partition("c", "spans", "t", 1)
+    windows.add(*normalized_of(P, 0, spans(7, {6})))
+    windows.add(*normalized_of(other, 0, spans(5, {0})))
+    assert counts_of(windows)
+    windows.forget(P)
+    assert counts_of(windows) == {7: 5, 8: 4}
 
 
 def test_one_that_fails_on_everything_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,10 +90,10 @@ def test_one_that_fails_on_everything_is_not_asked_for_ever(monkeypatch: pytest.
 def test_a_fault_at_the_flush_leaves_out_what_its_measure_took(monkeypatch: pytest.MonkeyPatch) -> None:
     reduce_rows = measure_windows.reduce_rows
 
-    def fragile(rows: Any) -> Any:
+    def fragile(rows: Any, taken: Any) -> Any:
         if rows.pane_us[0] % 60_000_000:
             raise OverflowError("of these rows")
-        return reduce_rows(rows)
+        return reduce_rows(rows, taken)
 
     monkeypatch.setattr(measure_windows, "reduce_rows", fragile)
     windows = OpenWindows([ByService(), ByService(id=9, pane_us=7_000_000)])
@@ -84,8 +107,10 @@ def test_no_memory_is_nobodys_row(monkeypatch: pytest.MonkeyPatch) -> None:
         raise MemoryError
 
     monkeypatch.setattr(measure_windows, "take", full)
+    windows = OpenWindows([ByService()])
+    windows.add(*normalized_of(P, 0, spans(4)))
     with pytest.raises(MemoryError):
-        OpenWindows([ByService()]).add(*normalized_of(P, 0, spans(4)))
+        windows.pieces(1)
 
 
 def test_the_stream_goes_on_behind_such_a_row() -> None:

@@ -2,6 +2,7 @@
 
 from tests.measures import ByService, batch_of
 from tracebraid.pipeline.kernel import limits
+from tracebraid.pipeline.measure.columns import as_one
 from tracebraid.pipeline.measure.rows import select
 from tracebraid.pipeline.measure.series import Series
 from tracebraid.schemas.spans import SPANS
@@ -12,7 +13,7 @@ HOUR_US = 3_600_000_000
 def test_labels_are_cut_and_their_rows_stay_apart_from_others() -> None:
     long = "\x01" * 300_000
     rows = batch_of(SPANS, [{"service_name": name, "kind": "SERVER", "kafka_time": 1} for name in (long + "a", "cart", long + "b")])
-    selection = select(ByService(), rows)
+    selection = select(ByService(), as_one("spans", [rows]))
     assert selection is not None
     place, tuples = selection.labels
     assert [tuples[number][0] for number in place.tolist()] == [long[: limits.label_chars_max], "cart", long[: limits.label_chars_max]]
