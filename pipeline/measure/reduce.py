@@ -13,6 +13,7 @@ import pyarrow as pa
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.choosing import choose_largest
 from tracebraid.pipeline.kernel.grouping import Moments, add_up, numbered
+from tracebraid.pipeline.kernel.held import take
 from tracebraid.pipeline.kernel.histogram import LOWEST, bucket_of
 from tracebraid.pipeline.measure.rows import Bools, Floats, Ints, Places, Taken
 from tracebraid.schemas.table import BOOL, INT32, INT64, STRING
@@ -23,24 +24,22 @@ _PANES_MAX = 1 << 20  # between the first and the last: beyond it those that are
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """of: the group of each row. source, series, pane_us: of each group, which lie in their order. Of rows: traced, whether it has a trace id."""
+    """of: the group of each row. source, shard, series, pane_us: of each group, which lie in their order. Of rows: traced, whether it has a trace id."""
 
     of: Ints
     source: Ints
+    shard: Ints
     series: Ints
     pane_us: Ints
     moments: Moments
-    trace_ids: pa.ChunkedArray
+    trace_ids: pa.StringArray | pa.ChunkedArray
     traced: Bools
 
 
 @dataclass(frozen=True, slots=True)
 class Partials:
-    """An entry a (source, series, pane), in that order; the last four as in schemas.windows.PARTIALS. cut: observations beyond the bound."""
+    """An entry a group; these four as in schemas.windows.PARTIALS. cut: observations beyond the bound."""
 
-    source: Ints
-    series: Ints
-    pane_us: Ints
     counts: pa.ListArray
     columns: pa.ListArray
     exemplars: pa.ListArray
@@ -48,8 +47,8 @@ class Partials:
     cut: int
 
 
-def group_rows(taken: Sequence[Places], pane_us: int) -> Grouped:
-    """One row at least."""
+def group_rows(taken: Sequence[Places], pane_us: int, places: Ints, shards: Ints) -> Grouped:
+    """One row at least. places: under which number a source goes from here on. shards: of each series."""
     source, series, time_us, offset, index = (
         np.concatenate(each) for each in zip(*((one.source, one.series, one.time_us, one.offset, one.index) for one in taken), strict=True)
     )
@@ -63,22 +62,28 @@ def group_rows(taken: Sequence[Places], pane_us: int) -> Grouped:
     wide = int(series.max()) + 1
     keys = (source * wide + series) * count + (pane - low)
     numbers, first = numbered(keys)
-    order = np.argsort(keys[first])  # of groups: they are few
+    order = np.lexsort((keys[first], shards[series[first]], places[source[first]]))  # of groups: they are few
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     first = first[order]
-    trace_ids = pa.chunked_array([one.trace_ids for one in taken], STRING)
+    trace_ids = [one.trace_ids for one in taken]
     return Grouped(
         of=rank[numbers],
-        source=source[first],
+        source=places[source[first]],
+        shard=shards[series[first]],
         series=series[first],
         pane_us=there[pane[first] - low] * pane_us,
         moments=(time_us, offset, index),
-        trace_ids=trace_ids,
-        traced=np.concatenate(
-            [each.is_valid().to_numpy(zero_copy_only=False) if each.null_count else np.ones(len(each), np.bool_) for each in trace_ids.chunks]
-        ),
+        trace_ids=_joined(trace_ids),
+        traced=np.concatenate([each.is_valid().to_numpy(zero_copy_only=False) if each.null_count else np.ones(len(each), np.bool_) for each in trace_ids]),
     )
+
+
+def _joined(texts: Sequence[pa.StringArray]) -> pa.StringArray | pa.ChunkedArray:
+    """As one array, of which rows are taken in half the time; unless it were too large for one."""
+    if sum(each.nbytes for each in texts) < limits.encoded_bytes_max:
+        return pa.concat_arrays(texts) if len(texts) > 1 else texts[0]
+    return pa.chunked_array(texts, STRING)
 
 
 def reduce_rows(rows: Grouped, taken: Sequence[Taken]) -> Partials:
@@ -90,9 +95,6 @@ def reduce_rows(rows: Grouped, taken: Sequence[Taken]) -> Partials:
     counts = np.column_stack([np.bincount(rows.of, minlength=groups), *(np.bincount(rows.of[flag], minlength=groups) for flag in flags)])
     cut, observations = _observations(rows, np.concatenate(observed) if observed else None)
     return Partials(
-        source=rows.source,
-        series=rows.series,
-        pane_us=rows.pane_us,
         counts=_lists(np.arange(groups + 1) * counts.shape[1], pa.array(counts.reshape(-1), INT64)),
         columns=_columns(rows, values),
         exemplars=_exemplars(rows, flags[0], values),
@@ -157,7 +159,8 @@ def _exemplars(rows: Grouped, errors: Bools, values: Sequence[Floats]) -> pa.Lis
     choose_largest((rows.traced, errors), value, rows.of, rows.moments, (found.reshape(-1), np.full(groups * most, -1), most))
     there = found >= 0
     chosen = found[there]
-    arrays = [rows.trace_ids.take(pa.array(chosen)).combine_chunks().cast(STRING), pa.array(value[chosen], FLOAT64), pa.array(errors[chosen], BOOL)]
+    ids = rows.trace_ids.take(pa.array(chosen)).combine_chunks() if isinstance(rows.trace_ids, pa.ChunkedArray) else take(rows.trace_ids, chosen)
+    arrays = [ids.cast(STRING), pa.array(value[chosen], FLOAT64), pa.array(errors[chosen], BOOL)]
     return _lists(np.r_[0, np.cumsum(there.sum(axis=1))], pa.StructArray.from_arrays(arrays, fields=list(EXEMPLAR)))
 
 

@@ -27,29 +27,29 @@ class Series:
     def _renew(self, kept: Iterable[tuple[tuple[str, ...], int]]) -> None:
         self._numbers: dict[tuple[str, ...], int] = {}
         self.labels: list[tuple[str, ...]] = [(OVERFLOW,) * len(self.by)]
-        self._seen_us = [0]
+        kept = list(kept)
+        self._seen_us = np.array([0, *(seen_us for _, seen_us in kept)], np.int64)
         self._hashes = [series_hash(self.by, self.labels[0])]
         self._places = [shard_hash(self.by, self.labels[0])]
-        for labels, seen_us in kept:
-            self._add(labels, seen_us)
+        for labels, _ in kept:
+            self._add(labels)
 
-    def _add(self, labels: tuple[str, ...], seen_us: int) -> int:
+    def _add(self, labels: tuple[str, ...]) -> int:
         number = self._numbers[labels] = len(self.labels)
         self.labels.append(labels)
-        self._seen_us.append(seen_us)
         self._hashes.append(series_hash(self.by, labels))
         self._places.append(shard_hash(self.by, labels))
         return number
 
     def numbers(self, tuples: Sequence[tuple[str, ...]], seen_us: int) -> npt.NDArray[np.int64]:
-        """The number of each tuple; past the bound that of the overflow series. `seen_us`: event time of these rows, the latest."""
-        found = np.empty(len(tuples), np.int64)
-        for place, labels in enumerate(tuples):
-            number = self._numbers.get(labels)
-            if number is None:
-                number = self._add(labels, seen_us) if len(self._numbers) < self.bound else _OVERFLOW
-            self._seen_us[number] = max(self._seen_us[number], seen_us)
-            found[place] = number
+        """The number of each tuple, which is there once; past the bound that of the overflow series. `seen_us`: event time of these rows, the latest."""
+        known = self._numbers
+        found = np.array([known.get(labels, -1) for labels in tuples], np.int64)
+        for place in np.flatnonzero(found < 0).tolist():
+            found[place] = self._add(tuples[place]) if len(known) < self.bound else _OVERFLOW
+        if len(self.labels) > len(self._seen_us):
+            self._seen_us = np.concatenate([self._seen_us, np.zeros(len(self.labels), np.int64)])
+        self._seen_us[found] = np.maximum(self._seen_us[found], seen_us)
         return found
 
     def hashes(self) -> npt.NDArray[np.uint64]:
@@ -65,10 +65,11 @@ class Series:
 
     def make_room(self) -> None:
         """Between two flushes: where the bound is met, forget what was not seen for an hour of event time. Looked for once a minute of it: it costs."""
-        newest = max(self._seen_us) if self.full() else 0
+        newest = int(self._seen_us.max()) if self.full() else 0
         if newest < self._looked_us + _LOOK_US:
             return
         self._looked_us = newest
-        kept = [number for number in range(1, len(self.labels)) if self._seen_us[number] > newest - _IDLE_US]
+        seen_us = self._seen_us.tolist()
+        kept = [number for number in range(1, len(self.labels)) if seen_us[number] > newest - _IDLE_US]
         if len(kept) < len(self._numbers):
-            self._renew([(self.labels[number], self._seen_us[number]) for number in kept])
+            self._renew([(self.labels[number], seen_us[number]) for number in kept])

@@ -160,24 +160,19 @@ class OpenWindows:
     def pieces(self, shards: int) -> list[Piece]:
         """All that is open, as messages for `shards` partitions. Nothing is forgotten before settle()."""
         self._measure_all()
-        sources = sorted(self._covered)
+        sources = sorted(self._sources)
         grouped: dict[tuple[int, ...], Grouped] = {}
         batches = [batch for each in self._open.values() if each.taken and (batch := self._sound(each, grouped, shards))]
         if not batches:
             return []
-        place = np.zeros(1 + max(self._sources.values()), np.int64)
-        place[list(self._sources.values())] = [sources.index(partition) for partition in self._sources]
-        source = place[np.concatenate([source for source, _, _ in batches])]
-        order = np.lexsort((np.concatenate([shard for _, shard, _ in batches]), source))
-        source = source[order]
-        shard = np.concatenate([shard for _, shard, _ in batches])[order]
-        table = pa.Table.from_batches([batch for _, _, batch in batches]).take(pa.array(order)).combine_chunks().to_batches()[0]
-        edges = [0, *(np.flatnonzero((source[1:] != source[:-1]) | (shard[1:] != shard[:-1])) + 1).tolist(), len(order)]
+        distinct = np.unique(np.concatenate([ways for ways, _ in batches]))
+        starts, ends = ([np.searchsorted(ways, distinct, side).tolist() for ways, _ in batches] for side in ("left", "right"))
         found = []
-        for start, end in itertools.pairwise(edges):
-            partition = sources[source[start]]
-            values = enumerate(_values(table.slice(start, end - start)))
-            found += [Piece(int(shard[start]), value, self._headers(partition, part)) for part, value in values]
+        for number, way in enumerate(distinct.tolist()):
+            spans = [(batch, start[number], end[number]) for (_, batch), start, end in zip(batches, starts, ends, strict=True)]
+            rows = pa.concat_batches([batch.slice(start, end - start) for batch, start, end in spans if start < end])
+            partition, shard = sources[way // shards], way % shards
+            found += [Piece(shard, value, self._headers(partition, part)) for part, value in enumerate(_values(rows))]
         return found
 
     def _headers(self, partition: Partition, part: int) -> tuple[tuple[str, bytes], ...]:
@@ -186,7 +181,7 @@ class OpenWindows:
         source = orjson.dumps({**place, "first_offset": first, "next_offset": behind, "part": part})
         return (KIND_HEADER, b"partials"), (VERSION_HEADER, str(VERSION).encode()), (SOURCE_HEADER, source)
 
-    def _sound(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, Ints, pa.RecordBatch] | None:
+    def _sound(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, pa.RecordBatch] | None:
         """None where the measure fails on what it took: that is left out of its windows, not of the others'."""
         try:
             return self._partials(each, grouped, shards)
@@ -197,16 +192,19 @@ class OpenWindows:
             each.taken = []
             return None
 
-    def _partials(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, Ints, pa.RecordBatch]:
-        """(source, shard, PARTIALS), an entry a partial window of this measure. grouped: by the pieces of which it is."""
+    def _partials(self, each: _Open, grouped: "dict[tuple[int, ...], Grouped]", shards: int) -> tuple[Ints, pa.RecordBatch]:
+        """(where it goes, PARTIALS), an entry a partial window of this measure, in the order of where: place of the source x shards + shard. grouped: by the
+        pieces of which it is."""
         key = tuple(id(place) for place, _ in each.taken)
         if key not in grouped:
-            grouped[key] = group_rows([place for place, _ in each.taken], each.measure.pane_us)
-        partials = reduce_rows(grouped[key], [one for _, one in each.taken])
+            sources = np.zeros(1 + max(self._sources.values()), np.int64)
+            sources[[self._sources[partition] for partition in sorted(self._sources)]] = np.arange(len(self._sources))
+            shard = (each.series.places() % np.uint64(shards)).astype(np.int64)
+            grouped[key] = group_rows([place for place, _ in each.taken], each.measure.pane_us, sources, shard)
+        groups = grouped[key]
+        partials = reduce_rows(groups, [one for _, one in each.taken])
         self.cut += partials.cut
-        hashes = each.series.hashes()[partials.series]
-        shard = (each.series.places()[partials.series] % np.uint64(shards)).astype(np.int64)
-        return partials.source, shard, _batch(each, partials, hashes)
+        return groups.source * shards + groups.shard, _batch(each, groups, partials)
 
     def settle(self) -> None:
         """What was open is published."""
@@ -235,12 +233,13 @@ def _taken(measures: Sequence[_Open], rows: Columns) -> list[tuple[_Open, Select
     return found
 
 
-def _batch(each: _Open, partials: Partials, hashes: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> pa.RecordBatch:
-    used, place = np.unique(partials.series, return_inverse=True)
+def _batch(each: _Open, groups: Grouped, partials: Partials) -> pa.RecordBatch:
+    used, place = np.unique(groups.series, return_inverse=True)
     labels = pa.array([each.series.labels[number] for number in used.tolist()], pa.list_(STRING)).take(pa.array(place.reshape(-1)))
+    hashes = each.series.hashes()[groups.series]
     count = len(hashes)
     measure = pa.array(np.full(count, each.measure.id, np.uint64))
-    arrays = [measure, pa.array(hashes), labels, pa.array(partials.pane_us, INT64)]
+    arrays = [measure, pa.array(hashes), labels, pa.array(groups.pane_us, INT64)]
     arrays += [partials.counts, partials.columns, partials.exemplars, partials.observations]
     return pa.record_batch([array.cast(kind) for array, kind in zip(arrays, PARTIALS.types, strict=True)], schema=PARTIALS)
 

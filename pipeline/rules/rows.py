@@ -3,22 +3,28 @@
 In: a signal, canonical text and a batch. Out: one array. Never: an error in the user's text, which was checked when its rule was read.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracebraid.pipeline.rules.errors import ExpressionError
-from tracebraid.pipeline.rules.fields import Field, Read, label_field
+from tracebraid.pipeline.rules.fields import Field, Read, label_field, resolve, table_of
 from tracebraid.pipeline.rules.parse import parse
 from tracebraid.pipeline.rules.rowcheck import Checker
-from tracebraid.pipeline.rules.syntax import Entry, Name
+from tracebraid.pipeline.rules.syntax import Entry, Name, Node, children
 from tracebraid.schemas.table import CODED, STRING
 
 
 def condition(signal: str, text: str, batch: pa.RecordBatch) -> pa.BooleanArray:
-    """Truth of each row in SQL's three values: null is unknown."""
-    return _whole(_condition(signal, text)(batch), batch)
+    """Truth of each row in SQL's three values: null is unknown. Of what hangs on one column that is held as numbers of a dictionary, its texts are asked."""
+    read, name = _condition(signal, text), _only_column(signal, text)
+    held = batch.column(name) if name else None
+    if held is None or held.type != CODED or len(held.dictionary) >= len(held):
+        return _whole(read(batch), batch)
+    texts = pa.record_batch([pa.concat_arrays([held.dictionary, pa.nulls(1, STRING)])], names=[name])
+    return _whole(read(texts), texts).take(held.indices.fill_null(len(held.dictionary)))
 
 
 def true_rows(signal: str, text: str, batch: pa.RecordBatch) -> pa.BooleanArray:
@@ -52,6 +58,21 @@ def _condition(signal: str, text: str) -> Read:
     checker = Checker(signal)
     read = checker.condition(parse(text))
     return _sound(checker, read)
+
+
+@lru_cache(maxsize=4096)
+def _only_column(signal: str, text: str) -> str:
+    """The column of texts that a condition reads and no other one, else ''."""
+    fields = {resolve(signal, node).name: resolve(signal, node).type for node in _names(parse(text))}
+    (name, kind) = next(iter(fields.items()), ("", "null"))
+    return name if len(fields) == 1 and kind == "text" and name in {each.name for each in table_of(signal).columns} else ""
+
+
+def _names(node: Node) -> Iterator[Name | Entry]:
+    if isinstance(node, Name | Entry):
+        yield node
+    for child in children(node):
+        yield from _names(child)
 
 
 @lru_cache(maxsize=4096)
