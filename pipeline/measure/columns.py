@@ -50,13 +50,22 @@ class Columns:
         found: Array = self._known[name]
         return found
 
+    def source(self) -> Ints:
+        """The number of each row's source."""
+        return self.once("source", _told)
+
+
+def _told(_: Columns) -> Ints:
+    raise AssertionError("as_one() has said which sources")
+
 
 Read = Callable[[Columns, str], pa.Array]
+Given = tuple[int, pa.RecordBatch]
 
 
-def as_one(signal: str, batches: Sequence[pa.RecordBatch]) -> Columns:
-    """One batch at least. Spans get the columns `route` and `operation`."""
-    rows = sum(batch.num_rows for batch in batches)
+def as_one(signal: str, given: Sequence[Given]) -> Columns:
+    """One batch at least, each with the number of its source. Spans get the columns `route` and `operation`."""
+    batches = [batch for _, batch in given]
     derived = ROUTES if signal == "spans" else ()
 
     def read(found: Columns, name: str) -> pa.Array:
@@ -64,4 +73,18 @@ def as_one(signal: str, batches: Sequence[pa.RecordBatch]) -> Columns:
             return routes(found) if name == ROUTES[0] else found.column(ROUTES[0])
         return one_column(batches, batches[0].schema.field(name))
 
-    return Columns([*batches[0].schema.names, *derived], rows, read)
+    found = Columns([*batches[0].schema.names, *derived], sum(batch.num_rows for batch in batches), read)
+    sources: Ints = np.repeat(np.array([number for number, _ in given], np.int64), [batch.num_rows for batch in batches])
+    found.once("source", lambda _: sources)
+    return found
+
+
+def halves(given: Sequence[Given]) -> tuple[list[Given], list[Given]]:
+    """Half of the rows, and the others."""
+    left, found = sum(batch.num_rows for _, batch in given) // 2, (list[Given](), list[Given]())
+    for number, batch in given:
+        for half, part in zip(found, (batch.slice(0, left), batch.slice(left)), strict=True):
+            if part.num_rows:
+                half.append((number, part))
+        left = max(0, left - batch.num_rows)
+    return found

@@ -97,6 +97,7 @@ class Selection:
 
     rows: Columns
     labels: tuple[Ints, list[tuple[str, ...]]]
+    places: Places  # their series: numbers of labels
 
 
 def select(measure: Compiled, rows: Columns) -> Selection | None:
@@ -106,7 +107,8 @@ def select(measure: Compiled, rows: Columns) -> Selection | None:
         rows = rows.taken(np.flatnonzero(_bools(chosen)))
     if not rows.num_rows:
         return None
-    return Selection(rows, _distinct(measure.label_arrays(rows), rows.num_rows))
+    labels = _distinct(measure.label_arrays(rows), rows.num_rows)
+    return Selection(rows, labels, _places(rows, labels[0]))
 
 
 def take(measure: Compiled, rows: Columns) -> Taken:
@@ -122,21 +124,15 @@ def take(measure: Compiled, rows: Columns) -> Taken:
     )
 
 
-def places(rows: Columns, source: Ints, series: Ints) -> Places:
-    """source: of every row of the batches. series: of these rows."""
+def _places(rows: Columns, series: Ints) -> Places:
     return Places(
-        source=rows.once("source", lambda _: source),
+        source=rows.source(),
         series=series,
-        time_us=times(rows),
+        time_us=rows.once("time_us", event_times),
         offset=rows.once("offset", lambda whole: whole.column("kafka_offset").to_numpy()),
         index=rows.once("index", lambda whole: whole.column("record_index").to_numpy().astype(np.int64)),
         trace_ids=rows.column("trace_id"),
     )
-
-
-def times(rows: Columns) -> Ints:
-    """event_times() of these rows."""
-    return rows.once("time_us", event_times)
 
 
 def event_times(batch: Batch) -> Ints:

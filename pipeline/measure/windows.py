@@ -6,7 +6,7 @@ Never: a clock; a row measured at a time that its Kafka timestamp does not bear 
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from traceback import extract_tb
 
 import numpy as np
@@ -16,9 +16,9 @@ import structlog
 
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.records import Normalized, Partition, Records
-from tracebraid.pipeline.measure.columns import Columns, as_one
+from tracebraid.pipeline.measure.columns import Columns, as_one, halves
 from tracebraid.pipeline.measure.reduce import Grouped, Partials, group_rows, reduce_rows
-from tracebraid.pipeline.measure.rows import Compiled, Ints, Places, Selection, Taken, places, select, take, times
+from tracebraid.pipeline.measure.rows import Compiled, Ints, Places, Selection, Taken, select, take
 from tracebraid.pipeline.measure.series import Series
 from tracebraid.schemas.table import INT64, STRING
 from tracebraid.schemas.windows import KIND_HEADER, PARTIALS, SOURCE_HEADER, VERSION, VERSION_HEADER
@@ -104,34 +104,32 @@ class OpenWindows:
         self._waiting[signal] = _Waiting()
         if not waiting.batches or not mine:
             return
-        source = np.repeat([number for number, _ in waiting.batches], [batch.num_rows for _, batch in waiting.batches])
-        left, tried = [(mine, as_one(signal, [batch for _, batch in waiting.batches]))], 0
+        left, tried = [(mine, waiting.batches)], 0
         while left:
-            measures, rows = left.pop()
+            measures, batches = left.pop()
             try:
-                taken = _taken(measures, rows)
+                taken = _taken(measures, as_one(signal, batches))
             except MemoryError:
                 raise
             except Exception as error:
-                tried += 1
+                tried, rows = tried + 1, sum(batch.num_rows for _, batch in batches)
                 if len(measures) > 1:
-                    left += [([each], rows) for each in reversed(measures)]
-                elif rows.num_rows > 1 and tried < limits.halves_max:
-                    half = rows.num_rows // 2
-                    left += [(measures, rows.taken(np.arange(half, rows.num_rows))), (measures, rows.taken(np.arange(half)))]
+                    left += [([each], batches) for each in reversed(measures)]
+                elif rows > 1 and tried < limits.halves_max:
+                    left += [(measures, half) for half in reversed(halves(batches))]
                 else:
-                    self._fail(rows.num_rows, error)
+                    self._fail(rows, error)
                 continue
-            self._keep(taken, source)
+            self._keep(taken)
 
-    def _keep(self, taken: "list[tuple[_Open, Selection, Taken]]", source: Ints) -> None:
+    def _keep(self, taken: "list[tuple[_Open, Selection, Taken]]") -> None:
         found: dict[tuple[int, int], Places] = {}
         for each, selection, one in taken:
             key = id(selection), id(each.series)
             if key not in found:
                 place, tuples = selection.labels
-                numbers = each.series.numbers(tuples, int(times(selection.rows).max()))
-                found[key] = places(selection.rows, source, numbers[place])
+                numbers = each.series.numbers(tuples, int(selection.places.time_us.max()))
+                found[key] = replace(selection.places, series=numbers[place])
             self.overflowed += int((found[key].series == 0).sum())
             each.taken.append((found[key], one))
 

@@ -35,6 +35,16 @@ class Fragile(ByService):
         return super().column_arrays(batch)
 
 
+@dataclass(frozen=True)
+class FragileErrors(ByService):
+    """The same, over what all measures share."""
+
+    def errors(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+        if POISON in batch.column("name").to_pylist():
+            raise pa.ArrowInvalid("of these rows")
+        return super().errors(batch)
+
+
 def spans(count: int, poisoned: Iterable[int] = ()) -> list[Row]:
     common = {"service_name": "cart", "kind": "SERVER", "end_time": T0, "kafka_time": T0, "duration_ns": 5}
     return [{**common, "name": POISON if number in poisoned else "fine"} for number in range(count)]
@@ -68,6 +78,14 @@ def test_no_other_partitions_rows_go_with_it() -> None:
         for row in pa.ipc.read_record_batch(pa.py_buffer(piece.value), PARTIALS).to_pylist():
             found[row["measure"], source["partition"]] = row["counts"][0]
     assert found == {(7, 0): 7, (7, 1): 5, (8, 0): 6, (8, 1): 3}
+    assert windows.failed == 3
+
+
+def test_what_is_computed_of_all_rows_at_once_fails_on_one_alone() -> None:
+    windows = OpenWindows([FragileErrors()])
+    for number, poisoned in enumerate(({6}, {0, 2}, set[int]())):
+        windows.add(*normalized_of(Partition("c", "spans", "t", number), 0, spans(7, poisoned)))
+    assert sum(row["counts"][0] for piece in windows.pieces(1) for row in pa.ipc.read_record_batch(pa.py_buffer(piece.value), PARTIALS).to_pylist()) == 18
     assert windows.failed == 3
 
 

@@ -12,8 +12,10 @@ HOUR_US = 3_600_000_000
 
 def test_labels_are_cut_and_their_rows_stay_apart_from_others() -> None:
     long = "\x01" * 300_000
-    rows = batch_of(SPANS, [{"service_name": name, "kind": "SERVER", "kafka_time": 1} for name in (long + "a", "cart", long + "b")])
-    selection = select(ByService(), as_one("spans", [rows]))
+    rows = batch_of(
+        SPANS, [{"service_name": name, "kind": "SERVER", "kafka_time": 1, "kafka_offset": 0, "record_index": 0} for name in (long + "a", "cart", long + "b")]
+    )
+    selection = select(ByService(), as_one("spans", [(0, rows)]))
     assert selection is not None
     place, tuples = selection.labels
     assert [tuples[number][0] for number in place.tolist()] == [long[: limits.label_chars_max], "cart", long[: limits.label_chars_max]]
