@@ -362,7 +362,7 @@ class Torture:
         outcome.notes += report.notes
         if outcome.problems:
             shutil.copytree(world.lake, world.folder / "lake-kept")  # the disk of its own goes with the run
-        outcome.records, outcome.rows, outcome.rejects = world.workload.next_number, report.rows, published.total()
+        outcome.records, outcome.rows, outcome.rejects = world.workload.produced, report.rows, published.total()
 
     def excuse(self, finding: Finding, low: dict[tuple[str, int], int]) -> str:
         """Why it could not have been otherwise; '' if it could. low: where each partition of each topic begins."""

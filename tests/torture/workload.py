@@ -6,6 +6,7 @@ In: a broker and topics. Out: records on them, and a list of which number lies w
 import base64
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 
 EPOCH_NS = 1_767_225_600_000_000_000
 POISON_EVERY = 50
+PLAIN_FROM = 1_000_000_000  # numbers of records that are OTLP spans and nothing else: a poll of several partitions of them is decoded at once
 # What no encoding takes, each with its number behind it: no text, broken protobuf, gzip that is none, OTLP in JSON that is cut off, a frame of a schema that
 # nobody knows.
 POISONS = (b"\xff\xfe\xfd", b"\x0a\xff\xff\xff", b"\x1f\x8b\x08", b'{"resourceSpans":[{', b"\0\0\0\0\x07\x09")
@@ -24,6 +26,8 @@ POISONS = (b"\xff\xfe\xfd", b"\x0a\xff\xff\xff", b"\x1f\x8b\x08", b'{"resourceSp
 
 def kind_of(number: int) -> str:
     """The table that holds it."""
+    if number >= PLAIN_FROM:
+        return "spans"
     if number % POISON_EVERY == 37:
         return "rejects"
     return "spans" if number % 2 else "logs"
@@ -33,8 +37,7 @@ def rows_of(number: int) -> int:
     kind = kind_of(number)
     if kind == "rejects":
         return 1
-    make = (_SPANS if kind == "spans" else _LOGS)[number // 2 % (len(_SPANS) if kind == "spans" else len(_LOGS))]
-    return 1 + number % 3 if make in _SEVERAL else 1
+    return 1 + number % 3 if _maker_of(number) in _SEVERAL else 1
 
 
 def value_of(number: int) -> bytes:
@@ -42,8 +45,14 @@ def value_of(number: int) -> bytes:
     kind = kind_of(number)
     if kind == "rejects":
         return POISONS[number // POISON_EVERY % len(POISONS)] + str(number).encode()
-    makers = _SPANS if kind == "spans" else _LOGS
-    return makers[number // 2 % len(makers)](number)
+    return _maker_of(number)(number)
+
+
+def _maker_of(number: int) -> Callable[[int], bytes]:
+    if number >= PLAIN_FROM:
+        return _otlp_proto
+    makers = _SPANS if kind_of(number) == "spans" else _LOGS
+    return makers[number // 2 % len(makers)]
 
 
 def _ids(number: int, index: int = 0) -> tuple[bytes, bytes]:
@@ -187,20 +196,29 @@ class Topic:
     id: str
     partitions: int
     producer: Producer
+    plain: bool = False
     sent: list[Sent] = field(default_factory=list)
     next_partition: int = 0
 
 
 class Workload:
-    """Numbers from 0 on, spread over topics."""
+    """Numbers from 0 on, and from PLAIN_FROM on, spread over topics."""
 
     def __init__(self) -> None:
-        self.next_number = 0
+        self._next = {False: 0, True: PLAIN_FROM}
+
+    @property
+    def next_number(self) -> int:
+        return self._next[False]
+
+    @property
+    def produced(self) -> int:
+        return self.next_number + self._next[True] - PLAIN_FROM
 
     def produce(self, topic: Topic, count: int) -> int:
         """Queue so many records; how many the queue took."""
         for done in range(count):
-            number = self.next_number
+            number = self._next[topic.plain]
             topic.next_partition = (topic.next_partition + 1) % topic.partitions
             note = partial(self._delivered, topic, number, topic.id)
             try:
@@ -210,7 +228,7 @@ class Workload:
                 return done
             except KafkaException:
                 pass  # the topic, or its partition, is not there: the number is left out
-            self.next_number += 1
+            self._next[topic.plain] += 1
         topic.producer.poll(0)
         return count
 

@@ -44,14 +44,15 @@ class Disk:
 
 
 class World:
-    """Two topics: `steady`, of which every record must come through; `side`, that is made again and loses records to retention."""
+    """Three topics: `steady` and `plain`, of which every record must come through; `side`, that is made again and loses records to retention."""
 
     def __init__(self, broker: Any, folder: Path, disk: Disk, partitions: int = 6) -> None:
         self.broker, self.folder, self.disk = broker, folder, disk
         self.workload = Workload()
-        names = [broker.create_topic(broker.unique(name), count) for name, count in (("torture", partitions), ("torture-side", 2))]
+        names = [broker.create_topic(broker.unique(name), count) for name, count in (("torture", partitions), ("torture-side", 2), ("torture-plain", 3))]
         self.steady = Topic(names[0], self.topic_id(names[0]), partitions, steady(broker.client))
         self.side = Topic(names[1], self.topic_id(names[1]), 2, careless(broker.client))
+        self.plain = Topic(names[2], self.topic_id(names[2]), 3, steady(broker.client), plain=True)
         self.rejects_topic = broker.create_topic(broker.unique("torture-rejects"), 2)
 
     @property
@@ -60,7 +61,7 @@ class World:
 
     @property
     def topics(self) -> list[Topic]:
-        return [self.steady, self.side]
+        return [self.steady, self.side, self.plain]
 
     def topic_id(self, name: str) -> str:
         admin = self.broker.admin()  # it must live as long as the question
@@ -68,8 +69,9 @@ class World:
         return str(described.topic_id).replace("+", "-").replace("/", "_")
 
     def produce(self, count: int) -> int:
-        """One in ten goes to the side. How many were taken."""
+        """One in ten goes to the side; half as many more are plain. How many were taken, of the former."""
         side = count // 10
+        self.workload.produce(self.plain, count // 2)
         return self.workload.produce(self.steady, count - side) + self.workload.produce(self.side, side)
 
     def settle(self) -> None:
