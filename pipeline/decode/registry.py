@@ -30,7 +30,7 @@ from tracebraid.pipeline.decode.sniff import is_jaeger_span, is_text, is_zipkin_
 from tracebraid.pipeline.decode.text import decode_text
 from tracebraid.pipeline.decode.walkers.batch import JSON, NEITHER, PROTOBUF, Walked, may_be_walked, walk_records
 from tracebraid.pipeline.decode.walkers.memory import LOGS, OBJECTS, SPANS, Scratch
-from tracebraid.pipeline.decode.walkers.object_rows import may_be_object, walk_json
+from tracebraid.pipeline.decode.walkers.object_rows import in_envelopes, may_be_object, walk_json
 from tracebraid.pipeline.decode.walkers.text_rows import Texts, as_lines, in_order, walk_texts
 from tracebraid.pipeline.decode.zipkin_json import decode_zipkin_json, decode_zipkin_spans, is_zipkin
 from tracebraid.pipeline.decode.zipkin_proto import decode_zipkin_proto
@@ -187,11 +187,12 @@ def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], Texts | Non
             objects *= records.encoding == "json"
         found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch, records.firsts)]
         objects *= kinds != JSON
-        logs = walk_json(values, objects, scratch)
-        if logs:
+        if texts := (walk_texts(values, lines, objects, scratch) if in_envelopes(values, objects) else None):
+            objects[texts.records] = 0
+        if logs := walk_json(values, objects, scratch):
             found.append(logs)
             objects[logs.records] = 0
-        return found, walk_texts(values, lines, objects, scratch), ""
+        return found, texts or walk_texts(values, lines, objects, scratch), ""
     except Exception as error:  # the reference decoders read them all
         return [], None, f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 

@@ -26,6 +26,7 @@ from tracebraid.schemas.records import RESOURCES, WALKED_OBJECTS
 from tracebraid.schemas.table import ATTRIBUTES, CODED, STRING
 
 Bools = npt.NDArray[np.bool_]
+_FIRST, _MANY = 8, 256  # objects that are looked at beforehand, and of how many
 # Names at the top of an object that make it, beside others, something else than a log: see envelope.py and sniff.py.
 OTHERS = frozenset(
     {
@@ -82,6 +83,12 @@ def walk_json(values: pa.BinaryArray, wanted: Bytes, scratch: Scratch) -> Walked
     assert (marks[walked] == WALKED).all()
     rows = _batch(records, maps(items, ends, names, [pa.py_buffer(data), pa.py_buffer(spelled)]))
     return Walked(m.OBJECTS, rows, _NO_RESOURCE, walked)
+
+
+def in_envelopes(values: pa.BinaryArray, wanted: Bytes) -> bool:
+    """Whether the first of many such records are no logs by themselves. Then most are logs in envelopes, and are not to be walked as objects in vain."""
+    first = np.flatnonzero(wanted)[:_FIRST]
+    return bool(np.count_nonzero(wanted) >= _MANY) and walk_json(values.take(pa.array(first)), np.ones(len(first), np.uint8), Scratch()) is None
 
 
 def _batch(records: Ints, attributes: pa.MapArray) -> pa.RecordBatch:
