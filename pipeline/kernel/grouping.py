@@ -17,6 +17,7 @@ Moments = tuple[Ints, Ints, Ints]  # time, offset, index: in this order they say
 Number = Any  # an integer of 64 bits
 _EXACT_MAX = 2.0**53  # whole numbers up to it, and sums of them, are exact in whatever order
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_STEPS_MAX = 8  # past slots that are taken, for each there is; usual is a quarter of one
 
 
 def numbered(keys: Ints) -> tuple[Ints, Ints]:
@@ -24,20 +25,32 @@ def numbered(keys: Ints) -> tuple[Ints, Ints]:
     room = 1 << max(4, (2 * len(keys) - 1).bit_length())
     numbers, first = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
     count = _number(keys, (np.full(room, -1, np.int32), np.empty(room, np.int64)), first, numbers)
-    return numbers, first[:count]
+    return (numbers, first[:count]) if count >= 0 else _sorted(keys)
+
+
+def _sorted(keys: Ints) -> tuple[Ints, Ints]:
+    """The same by a sort, for keys that meet in few slots: who writes rows may choose them so, and each would pass all before it."""
+    _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[numbers.reshape(-1)], np.sort(first)
 
 
 @compiled
 def _number(keys: Ints, table: tuple[npt.NDArray[np.int32], Ints], first: Ints, numbers: Ints) -> Number:
-    """How many keys there are. table: which number lies in each slot, or -1, and its key; the slots are a power of two, at least twice the rows."""
+    """How many keys there are, -1 where looking for them takes too long. table: which number lies in each slot, or -1, and its key; the slots are a power of
+    two, at least twice the rows."""
     slots, held = table
-    count, mask = np.int64(0), np.uint64(len(slots) - 1)
+    count, mask, left = np.int64(0), np.uint64(len(slots) - 1), _STEPS_MAX * len(slots)
     for row in range(len(keys)):
         key = keys[row]
         mixed = np.uint64(key) * _MIX
         at = np.int64((mixed ^ mixed >> np.uint64(32)) & mask)
         while slots[at] >= 0 and held[at] != key:
             at = np.int64(np.uint64(at + 1) & mask)
+            left -= 1
+        if left < 0:
+            return np.int64(-1)
         if slots[at] < 0:
             slots[at], held[at], first[count] = count, key, row
             count += 1

@@ -1,9 +1,11 @@
 """Groups of rows, and the largest few of each, beside the slow way."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracebraid.pipeline.kernel import grouping
 from tracebraid.pipeline.kernel.choosing import choose_largest
 from tracebraid.pipeline.kernel.grouping import add_up, numbered
 
@@ -18,6 +20,19 @@ def test_keys_are_numbered_as_they_come(given_keys: list[int]) -> None:
     numbers, first = numbered(np.array(given_keys, np.int64))
     assert numbers.tolist() == [distinct.index(key) for key in given_keys]
     assert first.tolist() == [given_keys.index(key) for key in distinct]
+
+
+def test_keys_that_meet_in_one_slot_are_numbered_as_they_come_and_take_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_keys = []
+    by_sort = grouping._sorted
+    monkeypatch.setattr(grouping, "_sorted", lambda keys: sorted_keys.append(len(keys)) or by_sort(keys))
+    high = np.arange(5000, dtype=np.uint64)
+    alike = ((high << np.uint64(32) | (high ^ np.uint64(5))) * np.uint64(pow(int(grouping._MIX), -1, 1 << 64))).astype(np.int64)
+    given_keys = np.concatenate([alike[::-1], alike])
+    numbers, first = numbered(given_keys)
+    assert sorted_keys == [10_000]
+    assert numbers.tolist() == [*range(5000), *range(4999, -1, -1)]
+    assert first.tolist() == list(range(5000))
 
 
 @given(rows, st.randoms())
