@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.compiled import compiled
+from tracebraid.pipeline.kernel.grouping import numbered
 from tracebraid.pipeline.kernel.texts import take_stored, take_texts
 from tracebraid.schemas.table import CODED, HELD_ATTRIBUTES, INT32, STORED_ATTRIBUTES, STRING
 
 Ints = npt.NDArray[np.int64]
 _VIEW = 2  # words of a string view
 _WORD = 8  # bytes of one
+_SHARED_BYTES_MAX = 1024  # of a dictionary that costs less than to make one anew
 _LOW, _ZEROS = np.uint64(0x7F7F7F7F7F7F7F7F), np.uint64(0x3030303030303030)
 _FROM_0, _BEYOND_9, _FROM_A, _BEYOND_F = (np.uint64((0x80 - first) * 0x0101010101010101) for first in (0x30, 0x3A, 0x61, 0x67))
 
@@ -79,6 +81,36 @@ def no_pairs(rows: int, kind: pa.MapType) -> pa.MapArray:
 def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     """The rows at these places."""
     return pa.record_batch([take(column, rows) for column in batch.columns], schema=batch.schema)
+
+
+def slice_rows(batch: pa.RecordBatch, start: int, rows: int) -> pa.RecordBatch:
+    """So many rows from `start` on. Where a dictionary is large beside them they get their own: each slice would be accounted for, redacted and written with
+    the texts of all."""
+    return pa.record_batch([_with_own(column) for column in batch.slice(start, rows).columns], schema=batch.schema)
+
+
+def _with_own(array: pa.Array) -> pa.Array:
+    if array.type == CODED:
+        return _coded_anew(array)
+    if array.type != STORED_ATTRIBUTES:
+        return array
+    offsets, keys = array.offsets.to_numpy(), array.keys
+    first, behind = int(offsets[0]), int(offsets[-1])
+    own = _coded_anew(keys.slice(first, behind - first))
+    if len(own.dictionary) == len(keys.dictionary):
+        return array
+    return pa.MapArray.from_arrays(pa.array(offsets - offsets[0]), own, array.items.slice(first, behind - first), mask=_nulls(array))
+
+
+def _coded_anew(coded: pa.DictionaryArray) -> pa.DictionaryArray:
+    if coded.dictionary.nbytes <= max(_SHARED_BYTES_MAX, coded.indices.nbytes):
+        return coded
+    there = coded.is_valid().to_numpy(zero_copy_only=False)
+    held = coded.indices.fill_null(0).to_numpy()[there].astype(np.int64)
+    numbers, first = numbered(held)
+    codes = np.zeros(len(coded), np.int32)
+    codes[there] = numbers
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=None if there.all() else ~there), take(coded.dictionary, held[first]))
 
 
 def take(array: pa.Array, rows: Ints) -> pa.Array:

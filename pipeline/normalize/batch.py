@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tracebraid.pipeline.kernel.errors import TracebraidError
 from tracebraid.pipeline.kernel.formats import FormatSettings
-from tracebraid.pipeline.kernel.held import as_held, one_batch
+from tracebraid.pipeline.kernel.held import as_held, one_batch, slice_rows
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Records
 from tracebraid.pipeline.normalize.context import Context, Part, count_by_service
 from tracebraid.pipeline.normalize.logs import normalize_logs
@@ -65,7 +65,7 @@ def normalize_together(
             raise TracebraidError(f"rows of {records.partition} lie among another partition's", "This is a fault of tracebraid's; please report it")
         for rows, (start, end) in zip(found, pairwise(np.searchsorted(of, np.arange(len(found) + 1)).tolist()), strict=True):
             if start < end:
-                rows.append((part.table, part.rows.slice(start, end - start), part.placed.range_us(start, end)))
+                rows.append((part.table, slice_rows(part.rows, start, end - start), part.placed.range_us(start, end)))
     return [_whole(rows) for rows in found]
 
 

@@ -122,6 +122,27 @@ def poll_of(numbers: int) -> list[Records]:
     return found_of([[value_of(trace) for trace in range(20, 0, -1)]] * numbers)
 
 
+def test_slices_have_no_texts_of_other_partitions_where_these_are_many() -> None:
+    def value(place: int) -> bytes:
+        named = KeyValue(key=f"key-{place}", value=AnyValue(string_value="v"))
+        made = Span(
+            trace_id=b"\x01" * 16, span_id=b"\x02" * 8, name=f"GET /orders/{place}", start_time_unix_nano=NANOS, end_time_unix_nano=NANOS, attributes=[named]
+        )
+        return TracesData(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[made])])]).SerializeToString()
+
+    found = found_of([[value(1000 * part + record) for record in range(200)] for part in range(8)])
+    at_once = Transform(Settings())
+    at_once.together(found, NOW_US)
+    assert len(at_once._made) == len(found)
+    held = [made.rows.spans for records in found for made in at_once.pieces(records, NOW_US)]
+    alone = [made.rows.spans for records in found for made in Transform(Settings()).pieces(records, NOW_US)]
+    assert [rows.nbytes for rows in held] == [rows.nbytes for rows in alone]
+    assert [[plain(column).to_pylist() for column in rows.columns] for rows in held] == [
+        [plain(column).to_pylist() for column in rows.columns] for rows in alone
+    ]
+    assert {len(rows.column("name").dictionary) for rows in held} == {200}
+
+
 def test_a_poll_of_several_partitions_is_decoded_once_and_each_of_its_batches_is_handed_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
     decode = transform.decode
