@@ -14,19 +14,23 @@ decoded and normalized at once, where it is spans, or walkers read it: both look
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from traceback import extract_tb
+from typing import TYPE_CHECKING
 
 import structlog
 
-from tracebraid.pipeline.decode.registry import Crowded, Scratch, decode, refuse
+from tracebraid.pipeline.decode.registry import Crowded, Scratch, decode, pieces, refuse
 from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.errors import UsageError
 from tracebraid.pipeline.kernel.records import Decoded, Normalized, Partition, Records
 from tracebraid.pipeline.kernel.settings import Settings
 from tracebraid.pipeline.normalize.batch import normalize, normalize_together
 from tracebraid.pipeline.redact.rows import redact
+
+if TYPE_CHECKING:
+    from tracebraid.pipeline.store.cycle import Progress
 
 log = structlog.get_logger()
 
@@ -51,22 +55,26 @@ class Transform:
         self._made: dict[Partition, Transformed] = {}
         self._apart: dict[str, int] = {}
 
-    def together(self, found: Sequence[Records], now_us: int) -> Sequence[Records]:
+    def together(self, found: Sequence[Records], now_us: int, progress: "Mapping[Partition, Progress] | None" = None) -> Sequence[Records]:
         """`found`, of one poll. What it brought of several partitions is decoded and normalized, topic by topic: pieces() hands it out for Records that are as
-        they were here. What cannot be had so is left to pieces(), and its topic for a while."""
+        they were here. What cannot be had so is left to pieces(), and its topic for a while.
+
+        `progress`: where partitions stand. What a sink holds already is left to pieces(), too: it is cut, or would keep all in memory for a slice of it."""
         self._made.clear()
         topics = dict[tuple[str, str, str], list[Records]]()
         for records in found if self.kernels else ():
-            topics.setdefault((records.partition.topic_id, records.encoding, records.tenant), []).append(records)
+            at = None if progress is None else progress.get(records.partition)
+            if progress is None or (at and records.first_offset >= max(at.lake_next, at.stream_next)):
+                topics.setdefault((records.partition.topic_id, records.encoding, records.tenant), []).append(records)
         for parts in topics.values():
             topic = parts[0].partition.topic_id
             self._apart[topic] = max(0, self._apart.get(topic, 0) - 1)
-            if len(parts) == 1 or self._apart[topic] or sum(part.batch.nbytes for part in parts) > limits.record_bytes_max:
-                continue
-            made = self._together(sorted(parts, key=lambda part: part.partition), now_us)
-            self._made |= {each.records.partition: each for each in made}
-            if not made and sum(part.batch.nbytes for part in parts) >= limits.kernel_bytes_min:
-                self._apart[topic] = limits.apart_polls
+            for group in [] if self._apart[topic] else _groups(sorted(parts, key=lambda part: part.partition)):
+                made = self._together(group, now_us)
+                self._made |= {each.records.partition: each for each in made}
+                if not made and sum(part.batch.nbytes for part in group) >= limits.kernel_bytes_min:
+                    self._apart[topic] = limits.apart_polls
+                    break
         return found
 
     def _together(self, parts: list[Records], now_us: int) -> "list[Transformed]":
@@ -115,7 +123,7 @@ class Transform:
     def _of_together(self, records: Records) -> Transformed | None:
         """What together() made of these very records; once, for where a sink refuses it they are made anew, in halves."""
         made = self._made.pop(records.partition, None)
-        return made if made and made.records.batch is records.batch else None
+        return made if made and made.records.batch is records.batch and made.records.schemas == records.schemas else None
 
     def _made_of(self, records: Records, now_us: int) -> Transformed:
         return self._with_rows(records, decode(records, kernels=self.kernels, scratch=self._scratch, together=limits.batch_rows_max), now_us)
@@ -133,6 +141,16 @@ class Transform:
             self._told.add(kind)
             place = f"{records.partition} at {records.first_offset}"
             log.error("a record became a reject by a fault of tracebraid's; please report it", why=kind[0], first=place, traceback=way)
+
+
+def _groups(parts: list[Records]) -> list[list[Records]]:
+    """Of several partitions each, and no more than is decoded at once of one: what the reference decoders read are objects in memory, ten times as large."""
+    if len(parts) < 2:
+        return []
+    if sum(part.batch.nbytes for part in parts) <= limits.record_bytes_max and len(pieces(Records.together(parts), kernels=True)) == 1:
+        return [parts]
+    half = len(parts) // 2
+    return [*_groups(parts[:half]), *_groups(parts[half:])]
 
 
 def _cut(records: Records, at: int) -> list[Records]:

@@ -1,5 +1,6 @@
 """What a poll brought of several partitions gives each of them the rows that its records give alone: in the sinks, too, which get slices then."""
 
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,8 @@ from tracebraid.pipeline.kernel import limits
 from tracebraid.pipeline.kernel.held import plain
 from tracebraid.pipeline.kernel.records import Records
 from tracebraid.pipeline.kernel.settings import Settings
+from tracebraid.pipeline.store.cycle import Progress
+from tracebraid.pipeline.store.ledger import Held
 from tracebraid.pipeline.store.parquet import encode_rows
 from tracebraid.pipeline.transform import Transform, Transformed
 from tracebraid.schemas.logs import LOGS
@@ -186,3 +189,27 @@ def test_a_topic_whose_records_need_the_reference_is_left_apart_for_a_while(monk
     for _ in range(7):
         made_by.together(poll_of(2), NOW_US)
     assert tried == [2, 2, 2]
+
+
+def test_what_a_sink_holds_already_and_what_a_registry_has_given_schemas_for_is_made_apart() -> None:
+    made_by, found = Transform(Settings()), poll_of(4)
+    behind = found[0].next_offset
+    places = [(behind, 0), (0, behind), (0, 0), (0, found[0].first_offset)]  # in the lake, in the stream, in neither
+    progress = {each.partition: Progress(Held(lake), lake, stream) for each, (lake, stream) in zip(found, places, strict=True)}
+    made_by.together(found, NOW_US, progress)
+    assert set(made_by._made) == {each.partition for each in found[2:]}
+    made_by.together(found, NOW_US, {each.partition: progress[each.partition] for each in found[3:]})
+    assert not made_by._made  # the others have gone
+    made_by.together(found, NOW_US)
+    assert made_by._of_together(replace(found[0], schemas={1: "{}"})) is None
+    assert made_by._of_together(found[1]) is not None
+
+
+def test_no_more_is_decoded_at_once_than_of_one_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    decode = transform.decode
+    monkeypatch.setattr(transform, "decode", lambda records, **how: decoded.append(records.batch.num_rows) or decode(records, **how))
+    packed = gzip.compress(b'{"msg":"' + b"a" * 100_000 + b'"}')
+    monkeypatch.setattr(limits, "decode_bytes_max", 40 * limits.inflated_ratio_usual * len(packed))
+    Transform(Settings()).together(found_of([[packed] * 15] * 4), NOW_US)
+    assert decoded == [30, 30]
