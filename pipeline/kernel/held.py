@@ -83,6 +83,16 @@ def take_rows(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
     return pa.record_batch([take(column, rows) for column in batch.columns], schema=batch.schema)
 
 
+def held_bytes(batch: pa.RecordBatch) -> int:
+    """What its rows take in memory. Of a slice its own part, and once what columns without a value share, which are half of a span's."""
+    found, seen = 0, set[tuple[int, ...]]()
+    for column in batch.columns:
+        shared = tuple(buffer.address for buffer in column.buffers() if buffer) if column.null_count == len(column) else ()
+        found += 0 if shared in seen else column.nbytes
+        seen |= {shared} if shared else set()
+    return found
+
+
 def slice_rows(batch: pa.RecordBatch, start: int, rows: int) -> pa.RecordBatch:
     """So many rows from `start` on. Where a dictionary is large beside them they get their own: each slice would be accounted for, redacted and written with
     the texts of all."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tracebraid.pipeline.kernel.event_time import kafka_micros
-from tracebraid.pipeline.kernel.held import take_rows
+from tracebraid.pipeline.kernel.held import held_bytes, take_rows
 from tracebraid.pipeline.kernel.limits import MIB
 from tracebraid.pipeline.kernel.records import Normalized, Partition, Records
 from tracebraid.pipeline.kernel.settings import IngestSettings
@@ -61,7 +61,7 @@ class OpenCycle:
         part = self._open.get(records.partition) or _Open(held, next_offset, next_offset)
         since, behind = part.next_offset, records.next_offset
         rests = {table: _not_held(batch, held) for table, batch in (("spans", normalized.spans), ("logs", normalized.logs), ("rejects", normalized.rejects))}
-        size = sum(rest.nbytes for rest in rests.values() if rest.num_rows)
+        size = sum(held_bytes(rest) for rest in rests.values() if rest.num_rows)
         # From the interval's start: their record may be gone from the topic.
         counts = Counter({table: rest.num_rows for table, rest in rests.items()} | {"dropped": dropped.total()})
         counts.update(table for (offset, _), table in held.ahead.items() if since <= offset < behind)
@@ -85,7 +85,7 @@ class OpenCycle:
         """Drop what one partition holds: its owner is another consumer now, and replays it."""
         part = self._open.pop(partition, None)
         if part:
-            self.bytes -= sum(batch.nbytes for batches in part.batches.values() for batch in batches)
+            self.bytes -= sum(held_bytes(batch) for batches in part.batches.values() for batch in batches)
             self.records -= part.records_in
 
     def close(self, group: str, decoder_version: int) -> Cycle:
