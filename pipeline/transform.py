@@ -69,18 +69,17 @@ class Transform:
         for parts in topics.values():
             topic = parts[0].partition.topic_id
             self._apart[topic] = max(0, self._apart.get(topic, 0) - 1)
-            for group in [] if self._apart[topic] else _groups(sorted(parts, key=lambda part: part.partition)):
-                made = self._together(group, now_us)
+            for group, records in [] if self._apart[topic] else _groups(sorted(parts, key=lambda part: part.partition)):
+                made = self._together(group, records, now_us)
                 self._made |= {each.records.partition: each for each in made}
-                if not made and sum(part.batch.nbytes for part in group) >= limits.kernel_bytes_min:
+                if not made and records.batch.nbytes >= limits.kernel_bytes_min:
                     self._apart[topic] = limits.apart_polls
                     break
         return found
 
-    def _together(self, parts: list[Records], now_us: int) -> "list[Transformed]":
+    def _together(self, parts: list[Records], records: Records, now_us: int) -> "list[Transformed]":
         """Nothing where a log is left to the reference decoders, which look at several records; where a record is no row or has something odd, which is counted
         by partition; or where ours fails."""
-        records = Records.together(parts)
         try:
             decoded = decode(records, scratch=self._scratch, together=limits.batch_rows_max)
             if decoded.fault or decoded.logs.num_rows or decoded.rejects.num_rows or decoded.dropped:
@@ -143,12 +142,14 @@ class Transform:
             log.error("a record became a reject by a fault of tracebraid's; please report it", why=kind[0], first=place, traceback=way)
 
 
-def _groups(parts: list[Records]) -> list[list[Records]]:
-    """Of several partitions each, and no more than is decoded at once of one: what the reference decoders read are objects in memory, ten times as large."""
+def _groups(parts: list[Records]) -> list[tuple[list[Records], Records]]:
+    """Of several partitions each, by themselves and as one, and no more than is decoded at once of one: what the reference decoders read are objects in memory, ten times as large."""
     if len(parts) < 2:
         return []
-    if sum(part.batch.nbytes for part in parts) <= limits.record_bytes_max and len(pieces(Records.together(parts), kernels=True)) == 1:
-        return [parts]
+    if sum(part.batch.nbytes for part in parts) <= limits.record_bytes_max:
+        records = Records.together(parts)
+        if len(pieces(records, kernels=True)) == 1:
+            return [(parts, records)]
     half = len(parts) // 2
     return [*_groups(parts[:half]), *_groups(parts[half:])]
 

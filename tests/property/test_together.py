@@ -185,7 +185,7 @@ def test_what_a_sink_refuses_is_made_anew_record_by_record(monkeypatch: pytest.M
 def test_a_topic_whose_records_need_the_reference_is_left_apart_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
     monkeypatch.setattr(limits, "apart_polls", 3)
-    monkeypatch.setattr(Transform, "_together", lambda self, parts, now_us: tried.append(len(parts)) or [])
+    monkeypatch.setattr(Transform, "_together", lambda self, parts, records, now_us: tried.append(len(parts)) or [])
     made_by = Transform(Settings())
     for _ in range(7):
         made_by.together(poll_of(2), NOW_US)
