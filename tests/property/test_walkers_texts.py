@@ -201,6 +201,15 @@ def test_fields_that_a_shape_has_too_are_left() -> None:
     assert difference(*(normalize(records, decode(records, kernels=kernels), now_us=0) for kernels in (True, False))) == ""
 
 
+@pytest.mark.parametrize("kafka_ms", [-1, 0, 1_704_067_199_999, 1_704_067_200_000, 1_709_164_800_000, 1_719_878_400_000, 7_258_118_400_000, 2**62])
+def test_a_year_that_lacks_is_the_same_beside_any_kafka_time(kafka_ms: int) -> None:
+    days = ("Jan  1 00:00:00", "Dec 31 23:59:60", "Feb 29 12:00:00", "Jul  2 00:00:00", "JAN  1 00:00:00")
+    clocks = ("0101 00:00:00.000000", "1231 23:59:59.999999999", "0229 00:00:00.1", "0000 00:00:00.1")
+    lines = [*(f"<{number}>{day} web-1 sshd: done" for number in (0, 191, 192, 999) for day in days), *(f"I{clock} 1 main.go:5] done" for clock in clocks)]
+    records = records_of([text.encode() for text in lines], kafka_ms=kafka_ms)
+    assert difference(*(normalize(records, decode(records, kernels=kernels), now_us=0) for kernels in (True, False))) == ""
+
+
 def test_few_of_a_frame_are_left() -> None:
     assert _walked([_wrapped("docker", "x", 0)] * 3) is None
     assert _walked([_wrapped("docker", "x", 0)] * 4) is not None
