@@ -187,12 +187,12 @@ def _walk(records: Records, scratch: Scratch) -> tuple[list[Walked], Texts | Non
             objects *= records.encoding == "json"
         found = [_without(each, _too_many(each, values)) for each in walk_records(values, kinds, scratch, records.firsts)]
         objects *= kinds != JSON
-        if texts := (walk_texts(values, lines, objects, scratch) if in_envelopes(values, objects) else None):
+        if texts := (walk_texts(values, lines, objects, scratch) if (texts_first := in_envelopes(values, objects)) else None):
             objects[texts.records] = 0
         if logs := walk_json(values, objects, scratch):
             found.append(logs)
             objects[logs.records] = 0
-        return found, texts or walk_texts(values, lines, objects, scratch), ""
+        return found, texts if texts_first else walk_texts(values, lines, objects, scratch), ""
     except Exception as error:  # the reference decoders read them all
         return [], None, f"{type(error).__name__}: {error}"[: limits.reject_message_chars_max]
 

@@ -19,7 +19,7 @@ OBJECTS = [json.dumps({"time": "2026-01-01T00:00:00Z", "level": "info", "msg": f
 def walked_of(values: list[bytes], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many objects each walk over a whole batch was to look at."""
     found: list[int] = []
-    walk = registry.walk_json
+    walk = object_rows.walk_json
 
     def counted(batch: Any, wanted: Any, scratch: Any) -> Any:
         found.append(int(wanted.sum()))
@@ -47,3 +47,14 @@ def test_the_rows_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     envelopes_first = rows(records)
     monkeypatch.setattr(object_rows, "_MANY", 10_000)
     assert rows(records) == envelopes_first
+
+
+def test_what_is_no_text_is_not_looked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def none(*given: object) -> None:
+        asked.append(given)
+
+    monkeypatch.setattr(registry, "walk_texts", none)
+    decode(records_of([b'{"operationName":"a","n":%d}' % number for number in range(256)]))
+    assert len(asked) == 1
