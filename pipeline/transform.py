@@ -143,7 +143,8 @@ class Transform:
 
 
 def _groups(parts: list[Records]) -> list[tuple[list[Records], Records]]:
-    """Of several partitions each, by themselves and as one, and no more than is decoded at once of one: what the reference decoders read are objects in memory, ten times as large."""
+    """Of several partitions each, by themselves and as one, and no more than is decoded at once of one: what the reference decoders read are objects in
+    memory, ten times as large."""
     if len(parts) < 2:
         return []
     if sum(part.batch.nbytes for part in parts) <= limits.record_bytes_max:
