@@ -236,7 +236,7 @@ class Ingest:
             found = self.source.poll(gather_s=0.0 if drain else flush_at_s - self.clock.monotonic_s())
             self._no_doubt()
             self.starter.again()
-            for records in self.flow.transform.together(self._before_gaps(found), self.clock.unix_micro(), self.flow.progress):
+            for records in self.flow.transform.together(self._before_gaps(found), self.flow.progress):
                 for _ in (taken for piece in pieces(records, kernels=self.settings.ingest.kernels) for taken in self.flow.take(piece)):
                     self.flow.encode_ahead()
                     if self.flow.lake_due():

@@ -52,15 +52,17 @@ class Transform:
     def __init__(self, settings: Settings, *, kernels: bool = True) -> None:
         self.settings, self.kernels = settings, kernels and settings.ingest.kernels
         self._scratch, self._told = Scratch(), set[tuple[str, str]]()
+        self._groups: dict[Partition, list[Records]] = {}
         self._made: dict[Partition, Transformed] = {}
         self._apart: dict[str, int] = {}
 
-    def together(self, found: Sequence[Records], now_us: int, progress: "Mapping[Partition, Progress] | None" = None) -> Sequence[Records]:
-        """`found`, of one poll. What it brought of several partitions is decoded and normalized, topic by topic: pieces() hands it out for Records that are as
-        they were here. What cannot be had so is left to pieces(), and its topic for a while.
+    def together(self, found: Sequence[Records], progress: "Mapping[Partition, Progress] | None" = None) -> Sequence[Records]:
+        """`found`, of one poll. What it brought of several partitions of a topic is made at once, when pieces() is asked for the first of them, and handed out
+        for Records that are as they were here. What cannot be had so is made by itself, and what is of its topic for a while.
 
         `progress`: where partitions stand. What a sink holds already is left to pieces(), too: it is cut, or would keep all in memory for a slice of it."""
         self._made.clear()
+        self._groups.clear()
         topics = dict[tuple[str, str, str], list[Records]]()
         for records in found if self.kernels else ():
             at = None if progress is None else progress.get(records.partition)
@@ -69,12 +71,8 @@ class Transform:
         for parts in topics.values():
             topic = parts[0].partition.topic_id
             self._apart[topic] = max(0, self._apart.get(topic, 0) - 1)
-            for group, records in [] if self._apart[topic] else _groups(sorted(parts, key=lambda part: part.partition)):
-                made = self._together(group, records, now_us)
-                self._made |= {each.records.partition: each for each in made}
-                if not made and records.batch.nbytes >= limits.kernel_bytes_min:
-                    self._apart[topic] = limits.apart_polls
-                    break
+            for group in [] if self._apart[topic] else _groups(parts):
+                self._groups |= dict.fromkeys((part.partition for part in group), group)
         return found
 
     def _together(self, parts: list[Records], records: Records, now_us: int) -> "list[Transformed]":
@@ -101,7 +99,7 @@ class Transform:
         while left:
             piece = left.pop()
             try:
-                made = self._of_together(piece) or self._made_of(piece, now_us)
+                made = self._of_together(piece, now_us) or self._made_of(piece, now_us)
                 into(made)
             except Crowded as crowded:
                 left += _cut(piece, crowded.record)
@@ -119,8 +117,18 @@ class Transform:
                 into(made)
             yield made
 
-    def _of_together(self, records: Records) -> Transformed | None:
-        """What together() made of these very records; once, for where a sink refuses it they are made anew, in halves."""
+    def _of_together(self, records: Records, now_us: int) -> Transformed | None:
+        """What is made of these very records with others; once, for where a sink refuses it they are made anew, in halves."""
+        group = self._groups.get(records.partition)
+        if group:
+            self._groups = {partition: other for partition, other in self._groups.items() if other is not group}
+            joined = Records.together(group)
+            made_now = self._together(group, joined, now_us) if len(pieces(joined, kernels=True)) == 1 else []
+            self._made |= {each.records.partition: each for each in made_now}
+            if not made_now and joined.batch.nbytes >= limits.kernel_bytes_min:
+                topic = records.partition.topic_id
+                self._apart[topic] = limits.apart_polls
+                self._groups = {partition: other for partition, other in self._groups.items() if partition.topic_id != topic}
         made = self._made.pop(records.partition, None)
         return made if made and made.records.batch is records.batch and made.records.schemas == records.schemas else None
 
@@ -142,17 +150,16 @@ class Transform:
             log.error("a record became a reject by a fault of tracebraid's; please report it", why=kind[0], first=place, traceback=way)
 
 
-def _groups(parts: list[Records]) -> list[tuple[list[Records], Records]]:
-    """Of several partitions each, by themselves and as one, and no more than is decoded at once of one: what the reference decoders read are objects in
-    memory, ten times as large."""
-    if len(parts) < 2:
-        return []
-    if sum(part.batch.nbytes for part in parts) <= limits.record_bytes_max:
-        records = Records.together(parts)
-        if len(pieces(records, kernels=True)) == 1:
-            return [(parts, records)]
-    half = len(parts) // 2
-    return [*_groups(parts[:half]), *_groups(parts[half:])]
+def _groups(parts: list[Records]) -> list[list[Records]]:
+    """Neighbors, two at least, of so many bytes that what they cost together is little beside what they cost each: their rows are in memory at once."""
+    found, size = [[parts[0]]], parts[0].batch.nbytes
+    for part in parts[1:]:
+        if size + part.batch.nbytes > limits.together_bytes_max:
+            found.append([])
+            size = 0
+        found[-1].append(part)
+        size += part.batch.nbytes
+    return [group for group in found if len(group) > 1]
 
 
 def _cut(records: Records, at: int) -> list[Records]:

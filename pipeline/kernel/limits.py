@@ -66,6 +66,7 @@ gather_bytes = 1 * MIB  # of values that are not little
 damaged_fetches_max = 3  # a batch that fails its checksum is fetched so often before its records are declared lost
 poll_bytes_max = 16 * MIB  # of values in one poll; overshot by the records of one call where they are larger than those before
 decode_bytes_max = 4 * MIB  # of values decoded at once: as Python objects they are some ten times as large
+together_bytes_max = 6 * MIB  # of values of several partitions that are decoded at once; a batch as large as that costs little more than its rows
 apart_polls = 100  # in which a topic's partitions are decoded one by one, after one in which they could not be at once
 batch_rows_max = 100_000  # read one by one, of several records at once: what is beyond them is decoded apart
 halves_max = 2_000  # so often is a batch halved that something of ours fails on, to find the records: beyond it their neighbors are rejects, too

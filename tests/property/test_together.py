@@ -111,7 +111,7 @@ def test_each_partition_has_the_rows_that_it_has_alone(monkeypatch: pytest.Monke
     found = found_of(parts)
     alone = [made for records in found for made in Transform(Settings()).pieces(records, NOW_US)]
     at_once = Transform(Settings())
-    assert at_once.together(found, NOW_US) is found
+    assert at_once.together(found) is found
     assert rows_of([made for records in found for made in at_once.pieces(records, NOW_US)]) == rows_of(alone)
 
 
@@ -135,8 +135,8 @@ def test_slices_have_no_texts_of_other_partitions_where_these_are_many() -> None
 
     found = found_of([[value(1000 * part + record) for record in range(200)] for part in range(8)])
     at_once = Transform(Settings())
-    at_once.together(found, NOW_US)
-    assert len(at_once._made) == len(found)
+    at_once.together(found)
+    assert len(at_once._groups) == len(found)
     held = [made.rows.spans for records in found for made in at_once.pieces(records, NOW_US)]
     alone = [made.rows.spans for records in found for made in Transform(Settings()).pieces(records, NOW_US)]
     assert sum(map(held_bytes, held)) < 1.05 * sum(map(held_bytes, alone))
@@ -157,20 +157,20 @@ def test_a_poll_of_several_partitions_is_decoded_once_and_each_of_its_batches_is
 
     monkeypatch.setattr(transform, "decode", counted)
     made_by, found = Transform(Settings()), poll_of(3)
-    made_by.together(found, NOW_US)
+    made_by.together(found)
     for records in found:
         assert [made.rows.spans.num_rows for made in made_by.pieces(records, NOW_US)] == [800]
     assert decoded == [60]
     next(made_by.pieces(found[0], NOW_US))  # a second time it is made anew
     cut = replace(found[1], batch=found[1].batch.slice(1))
-    made_by.together(found, NOW_US)
+    made_by.together(found)
     assert [made.rows.spans.num_rows for made in made_by.pieces(cut, NOW_US)] == [760]  # nor is what is cut what was made
     assert decoded == [60, 20, 60, 19]
 
 
 def test_what_a_sink_refuses_is_made_anew_record_by_record(monkeypatch: pytest.MonkeyPatch) -> None:
     made_by, found = Transform(Settings()), poll_of(2)
-    made_by.together(found, NOW_US)
+    made_by.together(found)
     refused = found[0].first_offset + 7
 
     def into(made: Transformed) -> None:
@@ -188,7 +188,8 @@ def test_a_topic_whose_records_need_the_reference_is_left_apart_for_a_while(monk
     monkeypatch.setattr(Transform, "_together", lambda self, parts, records, now_us: tried.append(len(parts)) or [])
     made_by = Transform(Settings())
     for _ in range(7):
-        made_by.together(poll_of(2), NOW_US)
+        made_by.together(found := poll_of(2))
+        assert [made.rows.spans.num_rows for records in found for made in made_by.pieces(records, NOW_US)] == [800, 800]
     assert tried == [2, 2, 2]
 
 
@@ -197,13 +198,13 @@ def test_what_a_sink_holds_already_and_what_a_registry_has_given_schemas_for_is_
     behind = found[0].next_offset
     places = [(behind, 0), (0, behind), (0, 0), (0, found[0].first_offset)]  # in the lake, in the stream, in neither
     progress = {each.partition: Progress(Held(lake), lake, stream) for each, (lake, stream) in zip(found, places, strict=True)}
-    made_by.together(found, NOW_US, progress)
-    assert set(made_by._made) == {each.partition for each in found[2:]}
-    made_by.together(found, NOW_US, {each.partition: progress[each.partition] for each in found[3:]})
-    assert not made_by._made  # the others have gone
-    made_by.together(found, NOW_US)
-    assert made_by._of_together(replace(found[0], schemas={1: "{}"})) is None
-    assert made_by._of_together(found[1]) is not None
+    made_by.together(found, progress)
+    assert set(made_by._groups) == {each.partition for each in found[2:]}
+    made_by.together(found, {each.partition: progress[each.partition] for each in found[3:]})
+    assert not made_by._groups  # the others have gone
+    made_by.together(found)
+    assert made_by._of_together(replace(found[0], schemas={1: "{}"}), NOW_US) is None
+    assert made_by._of_together(found[1], NOW_US) is not None
 
 
 def test_no_more_is_decoded_at_once_than_of_one_partition(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,5 +213,20 @@ def test_no_more_is_decoded_at_once_than_of_one_partition(monkeypatch: pytest.Mo
     monkeypatch.setattr(transform, "decode", lambda records, **how: decoded.append(records.batch.num_rows) or decode(records, **how))
     packed = gzip.compress(b'{"msg":"' + b"a" * 100_000 + b'"}')
     monkeypatch.setattr(limits, "decode_bytes_max", 40 * limits.inflated_ratio_usual * len(packed))
-    Transform(Settings()).together(found_of([[packed] * 15] * 4), NOW_US)
-    assert decoded == [30, 30]
+    made_by, found = Transform(Settings()), found_of([[packed] * 15] * 4)
+    made_by.together(found)
+    assert [len([*made_by.pieces(records, NOW_US)]) for records in found] == [1] * 4
+    assert decoded == [15] * 4
+
+
+def test_as_many_are_made_at_once_as_have_the_bytes_that_make_it_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    decode = transform.decode
+    monkeypatch.setattr(transform, "decode", lambda records, **how: decoded.append(records.batch.num_rows) or decode(records, **how))
+    made_by, found = Transform(Settings()), poll_of(7)
+    monkeypatch.setattr(limits, "together_bytes_max", 3 * found[0].batch.nbytes)
+    made_by.together(found)
+    for number, records in enumerate(found):
+        assert [made.rows.spans.num_rows for made in made_by.pieces(records, NOW_US)] == [800]
+        assert len(made_by._made) == (2, 1, 0, 2, 1, 0, 0)[number]  # of one group only
+    assert decoded == [60, 60, 20]
