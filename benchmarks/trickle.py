@@ -16,17 +16,13 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from benchmarks.latency import cpu_s
 from benchmarks.loads import PEERS, generator
 from tests.brokers.kafka import running_broker, unavailable
+from tests.kernels import made
 
 WARM_S = 12.0
 DISTINCT_SPANS = 100_000
-
-
-def used_s(process: int) -> float:
-    """Processor time of a process so far: user and system."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -38,6 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     if why := unavailable() or ("" if PEERS.is_dir() else f"the spans are made by {PEERS}, which is absent"):
         raise SystemExit(f"skipped: {why}")
+    made()  # compiling is no part of it
     values = itertools.cycle(generator().make(DISTINCT_SPANS, given.per_record))
     with running_broker(heap_mib=512) as broker, tempfile.TemporaryDirectory() as directory:
         topic = broker.create_topic(broker.unique("trickle"), given.partitions)
@@ -49,13 +46,13 @@ def main() -> None:
         for number in itertools.count():
             due_s = number / given.records
             if due_s >= WARM_S and not before:
-                before = used_s(ingest.pid)
+                before = cpu_s(ingest)
             if due_s >= WARM_S + given.seconds:
                 break
             time.sleep(max(0.0, began_s + due_s - time.monotonic()))
             producer.produce(topic, next(values), partition=number % given.partitions)
             producer.poll(0)
-        share = (used_s(ingest.pid) - before) / given.seconds
+        share = (cpu_s(ingest) - before) / given.seconds
         producer.flush()
         ingest.terminate()
         if ingest.wait(60):

@@ -182,7 +182,7 @@ def for_libraries() -> None:
     """Before they are imported; what the user has set stays.
 
     numpy: its OpenBLAS starts a thread a core, which look for work all the time, 0.1 s of a start, and we multiply no matrices. Arrow: its own pool keeps what
-    a cycle freed, 50 MiB at the peak of a backlog, and takes new pages for the buffers of its Parquet writer all the same, which cost a tenth of encoding;
+    a cycle freed, 35 MiB at the peak of a drain, and takes new pages for the buffers of its Parquet writer all the same, which cost a tenth of encoding;
     pyarrow.set_memory_pool does not reach that writer."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
